@@ -1,0 +1,122 @@
+//! Asyncify's globals and its struct. No other file knows their layout.
+//!
+//! Binaryen's `src/passes/Asyncify.cpp` defines both. The host writes the two globals itself:
+//! that is what the `asyncify_*` functions do, less their check of the struct, which is done here
+//! with more care than they can.
+//!
+//! ```text
+//! window      0        4 (8)      16             16 + size        + slack
+//!             +--------+----------+--------------+----------------+
+//!             | pos    | end      | frames  -->  | slack          |
+//!             +--------+----------+--------------+----------------+
+//! ```
+//!
+//! `pos` and `end` are i32 on memory32 and i64 on memory64. Frames grow upwards from the window's
+//! start, the innermost first.
+
+use wasmtime::{AsContextMut, Global, Val};
+
+use crate::machine::Phase;
+use crate::memory::{self, OutOfBounds};
+use crate::module::PointerWidth;
+
+/// Bytes before the first frame: `pos`, `end`, and alignment.
+pub(crate) const HEADER: u64 = 16;
+
+/// The guest's two globals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asyncify {
+    state: Global,
+    data: Global,
+    pub(crate) width: PointerWidth,
+}
+
+impl Asyncify {
+    pub(crate) fn new(state: Global, data: Global, width: PointerWidth) -> Self {
+        Self { state, data, width }
+    }
+
+    /// Writes the state global.
+    pub(crate) fn set_state(&self, store: impl AsContextMut, phase: Phase) -> wasmtime::Result<()> {
+        self.state.set(store, Val::I32(phase as i32))
+    }
+
+    /// Reads the state global: `None` if it holds no state.
+    pub(crate) fn state(&self, store: impl AsContextMut) -> Option<Phase> {
+        match self.state.get(store) {
+            Val::I32(0) => Some(Phase::Normal),
+            Val::I32(1) => Some(Phase::Unwinding),
+            Val::I32(2) => Some(Phase::Rewinding),
+            _ => None,
+        }
+    }
+
+    /// Points the guest at the window's struct.
+    pub(crate) fn set_data(&self, store: impl AsContextMut, window: u64) -> wasmtime::Result<()> {
+        self.data.set(store, address(self.width, window))
+    }
+}
+
+/// An address as a value of the guest's pointer type.
+#[allow(clippy::cast_possible_truncation, reason = "a memory32's addresses fit 32 bits")]
+pub(crate) fn address(width: PointerWidth, address: u64) -> Val {
+    match width {
+        PointerWidth::Memory32 => Val::I32((address as u32).cast_signed()),
+        PointerWidth::Memory64 => Val::I64(address.cast_signed()),
+    }
+}
+
+/// Reads a global that holds an address.
+pub(crate) fn read_address(global: Global, store: impl AsContextMut) -> Option<u64> {
+    match global.get(store) {
+        Val::I32(address) => Some(address.cast_unsigned().into()),
+        Val::I64(address) => Some(address.cast_unsigned()),
+        _ => None,
+    }
+}
+
+/// The struct at a window's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Struct {
+    pub(crate) pos: u64,
+    pub(crate) end: u64,
+}
+
+impl Struct {
+    #[allow(clippy::cast_possible_truncation, reason = "a memory32's addresses fit 32 bits")]
+    pub(crate) fn write(
+        self,
+        memory: &mut [u8],
+        at: u64,
+        width: PointerWidth,
+    ) -> Result<(), OutOfBounds> {
+        match width {
+            PointerWidth::Memory32 => {
+                let packed = self.end << 32 | self.pos & 0xffff_ffff;
+                memory::slice_mut(memory, at, 8)?.copy_from_slice(&packed.to_le_bytes());
+            }
+            PointerWidth::Memory64 => {
+                let (pos, end) = memory::slice_mut(memory, at, 16)?.split_at_mut(8);
+                pos.copy_from_slice(&self.pos.to_le_bytes());
+                end.copy_from_slice(&self.end.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `pos`.
+    pub(crate) fn pos(memory: &[u8], at: u64, width: PointerWidth) -> Result<u64, OutOfBounds> {
+        let len = width.bytes().into();
+        let bytes = memory::slice(memory, at, len)?;
+        let mut pos = [0; 8];
+        for (to, from) in pos.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Ok(u64::from_le_bytes(pos))
+    }
+}
+
+/// Whether the state global holds what the host last wrote there.
+pub(crate) fn is_in_step(asyncify: &Asyncify, store: impl AsContextMut, phase: Phase) -> bool {
+    asyncify.state(store) == Some(phase)
+}

@@ -1,0 +1,274 @@
+//! The guest in hand: its memory, its plain exports, the user's data.
+
+use std::collections::HashMap;
+
+use wasmtime::{
+    AsContext, AsContextMut, Extern, Func, Ref, Store, StoreContextMut, TypedFunc, WasmParams,
+    WasmResults,
+};
+
+use crate::cycle;
+use crate::error::{Error, Result};
+use crate::function::{AsyncFunction, Function};
+use crate::guest::Guest;
+use crate::machine::MaySuspend;
+use crate::marshal::Slice;
+use crate::memory::{self, OutOfBounds};
+use crate::state::{Runtime, State};
+
+/// A guest whose lock is held: what an import's marshalling and [`Guest::with`] are given.
+///
+/// Functions that are called through it must not suspend: the host's own frame lies between.
+pub struct GuestCx<'a, T: Send + 'static> {
+    pub(crate) store: StoreContextMut<'a, State<T>>,
+}
+
+impl<'a, T: Send + 'static> GuestCx<'a, T> {
+    #[inline]
+    pub(crate) fn new(store: StoreContextMut<'a, State<T>>) -> Self {
+        Self { store }
+    }
+
+    pub(crate) fn of(store: &'a mut Store<State<T>>) -> Self {
+        Self { store: store.as_context_mut() }
+    }
+
+    #[inline]
+    pub(crate) fn rt(&mut self) -> &mut Runtime {
+        &mut self.store.data_mut().rt
+    }
+
+    #[inline]
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.store.data().rt
+    }
+
+    /// The user's data.
+    #[must_use]
+    pub fn data(&self) -> &T {
+        &self.store.data().data
+    }
+
+    /// The user's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.store.data_mut().data
+    }
+
+    /// The guest's memory, as large as it is now; empty if it has none.
+    #[must_use]
+    #[inline]
+    pub fn memory(&self) -> &[u8] {
+        match self.runtime().memory {
+            Some(memory) => memory.data(&self.store),
+            None => &[],
+        }
+    }
+
+    /// The guest's memory, as large as it is now; empty if it has none.
+    #[inline]
+    pub fn memory_mut(&mut self) -> &mut [u8] {
+        match self.runtime().memory {
+            Some(memory) => memory.data_mut(&mut self.store),
+            None => &mut [],
+        }
+    }
+
+    /// `len` bytes at `address`.
+    ///
+    /// # Errors
+    /// If they do not all lie in the memory.
+    pub fn read(&self, address: u32, len: u32) -> Result<&[u8], OutOfBounds> {
+        memory::slice(self.memory(), address.into(), len.into())
+    }
+
+    /// Stores `bytes` at `address`.
+    ///
+    /// # Errors
+    /// If they do not all fit into the memory; then nothing is stored.
+    pub fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        let place = memory::slice_mut(self.memory_mut(), address.into(), bytes.len() as u64)?;
+        place.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Puts `bytes` into memory from the guest's allocator.
+    ///
+    /// In an import's answer they are the guest's from then on; for an export's argument they are
+    /// freed when the call ends.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`] if the guest exports no allocator, or it has no memory left.
+    pub fn place(&mut self, bytes: &[u8]) -> Result<Slice> {
+        let no_room = || Error::NoRoom {
+            what: "a value",
+            size: bytes.len() as u64,
+            reason: "it is too large for a 32-bit guest".to_owned(),
+        };
+        let len = u32::try_from(bytes.len()).map_err(|_| no_room())?;
+        if len == 0 {
+            return Ok(Slice { ptr: 0, len });
+        }
+        let ptr = u32::try_from(self.allocate("a value", len.into())?).map_err(|_| no_room())?;
+        if let Some(placed) = &mut self.rt().run.placed {
+            placed.push(ptr);
+        }
+        let place = memory::slice_mut(self.memory_mut(), ptr.into(), len.into());
+        place.map_err(|_| no_room())?.copy_from_slice(bytes);
+        Ok(Slice { ptr, len })
+    }
+
+    /// Gives memory back to the guest's allocator.
+    ///
+    /// # Errors
+    /// If the guest's function traps.
+    pub fn free(&mut self, address: u32) -> Result<()> {
+        self.release(address.into())
+    }
+
+    /// An export of the guest.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<Extern> {
+        self.runtime().exports.get(name).cloned()
+    }
+
+    /// Calls the export `name`, which must not suspend.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`] and [`Error::SignatureMismatch`] if there is no such function;
+    /// [`Error::HostFrame`] if it reaches a suspending import; [`Error::Trap`] if it traps.
+    pub fn call<P, R>(&mut self, name: &str, params: P) -> Result<R>
+    where
+        P: WasmParams,
+        R: WasmResults,
+    {
+        let Some(Extern::Func(func)) = self.export(name) else {
+            return Err(no_such_function(name, &self.runtime().exports));
+        };
+        let func = self.typed(name, func)?;
+        self.nested(&func, params).map_err(|error| error.in_function(name))
+    }
+
+    /// Calls a function of the guest, which must not suspend.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn call_func<P, R>(&mut self, func: &TypedFunc<P, R>, params: P) -> Result<R>
+    where
+        P: WasmParams,
+        R: WasmResults,
+    {
+        self.nested(func, params)
+    }
+
+    /// Calls the function at `index` of the exported table `table`, as a trampoline does.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`] if there is no such table or no function at `index`; otherwise as
+    /// [`call`](Self::call).
+    pub fn call_table<P, R>(&mut self, table: &str, index: u32, params: P) -> Result<R>
+    where
+        P: WasmParams,
+        R: WasmResults,
+    {
+        let none = |kind, name| Error::NoSuchExport { kind, name, present: Vec::new() };
+        let Some(Extern::Table(entries)) = self.export(table) else {
+            return Err(none("table", table.to_owned()));
+        };
+        let name = format!("{table}[{index}]");
+        let Some(Ref::Func(Some(func))) = entries.get(&mut self.store, index.into()) else {
+            return Err(none("function", name));
+        };
+        let func = self.typed(&name, func)?;
+        self.nested(&func, params).map_err(|error| error.in_function(&name))
+    }
+
+    fn typed<P, R>(&self, name: &str, func: Func) -> Result<TypedFunc<P, R>>
+    where
+        P: WasmParams,
+        R: WasmResults,
+    {
+        func.typed::<P, R>(&self.store).map_err(|error| Error::SignatureMismatch {
+            function: name.to_owned(),
+            expected: error.to_string(),
+            actual: func.ty(&self.store).to_string(),
+        })
+    }
+
+    /// A function of the guest, to be called as one that may suspend: an entry of a table, say.
+    ///
+    /// # Errors
+    /// [`Error::GuestGone`] if the guest is being made or dropped.
+    pub fn function(&mut self, name: &str, func: Func) -> Result<AsyncFunction> {
+        let guest = self.guest()?;
+        let ty = func.ty(&self.store);
+        Ok(Function::of(guest, name, func, ty).dynamic())
+    }
+
+    /// The guest's own handle.
+    ///
+    /// # Errors
+    /// [`Error::GuestGone`] if the guest is being made or dropped.
+    pub fn guest(&self) -> Result<Guest<T>> {
+        let inner = self.store.data().guest.upgrade().ok_or(Error::GuestGone)?;
+        Ok(Guest::from_inner(inner))
+    }
+
+    /// The store, for everything else that wasmtime offers.
+    ///
+    /// Call no function through it that may reach a suspending import.
+    ///
+    /// # Errors
+    /// If the guest cannot be put in order for that.
+    pub fn store(&mut self) -> Result<StoreContextMut<'_, State<T>>> {
+        cycle::settle(self)?;
+        Ok(self.store.as_context_mut())
+    }
+
+    /// Calls a function that must not suspend, from the host.
+    pub(crate) fn nested<P, R>(&mut self, func: &TypedFunc<P, R>, params: P) -> Result<R>
+    where
+        P: WasmParams,
+        R: WasmResults,
+    {
+        cycle::nested(self, |store| func.call(store, params))
+    }
+
+    /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.
+    pub(crate) fn free_all(&mut self, placed: Vec<u32>) {
+        for address in placed {
+            if self.rt().poison.is_some() {
+                return;
+            }
+            // A trap in there has poisoned the guest, which the next call is told.
+            let _ = self.free(address);
+        }
+    }
+
+    /// Who may suspend, until the host's frame is left again.
+    pub(crate) fn replace_may_suspend(&mut self, may_suspend: MaySuspend) -> MaySuspend {
+        std::mem::replace(&mut self.rt().machine.may_suspend, may_suspend)
+    }
+}
+
+pub(crate) fn no_such_function(name: &str, exports: &HashMap<String, Extern>) -> Error {
+    let mut present: Vec<_> = exports
+        .iter()
+        .filter(|(_, export)| matches!(export, Extern::Func(_)))
+        .map(|(name, _)| name.clone())
+        .collect();
+    present.sort();
+    Error::NoSuchExport { kind: "function", name: name.to_owned(), present }
+}
+
+impl<T: Send + 'static> AsContext for GuestCx<'_, T> {
+    type Data = State<T>;
+    fn as_context(&self) -> wasmtime::StoreContext<'_, State<T>> {
+        self.store.as_context()
+    }
+}
+
+impl<T: Send + std::fmt::Debug + 'static> std::fmt::Debug for GuestCx<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuestCx").field("data", self.data()).finish_non_exhaustive()
+    }
+}

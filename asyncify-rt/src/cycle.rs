@@ -1,0 +1,401 @@
+//! The Asyncify cycle on one guest: enter, unwind, park, rewind, end. No other file changes the
+//! state.
+//!
+//! ```text
+//!                    enter                        resume
+//!                      |                            |
+//!                      v          stop_rewind       v
+//!   end <---------- Normal <------------------- Rewinding
+//!                      |         (the import)
+//!         start_unwind |
+//!          (the import)v
+//!                  Unwinding ----> parked: a record in the table, the guest's lock free
+//! ```
+//!
+//! Source of the protocol: Binaryen's `src/passes/Asyncify.cpp`. An export's return in state
+//! `Unwinding` parks the call; in `Rewinding` the import was never reached, which is a fault.
+
+mod import;
+mod nested;
+
+pub(crate) use import::{Entered, enter_plain, enter_suspending, start_unwind};
+pub(crate) use nested::{is_unwinding, nested, through};
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use wasmtime::{AsContextMut, StoreContextMut};
+
+use crate::abi;
+use crate::cx::GuestCx;
+use crate::error::{Error, Result};
+use crate::machine::{MaySuspend, Phase, Returned};
+use crate::parked::{Key, Record};
+use crate::shadow_stack::{Frame, ShadowPart};
+use crate::state::{Pending, Resuming, Runtime, State};
+use crate::window::Unwound;
+
+/// How a run of wasm ended.
+pub(crate) enum Outcome<V> {
+    Returned(V),
+    Parked { key: Key, pending: Box<dyn Pending> },
+}
+
+/// Calls an export for the first time.
+#[inline]
+pub(crate) fn enter<T, V>(
+    cx: &mut GuestCx<'_, T>,
+    waker: &Waker,
+    may_suspend: MaySuspend,
+    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
+) -> Result<Outcome<V>>
+where
+    T: Send + 'static,
+{
+    settle(cx)?;
+    let frame = cx.enter_stack(may_suspend == MaySuspend::Yes)?;
+    let rt = cx.rt();
+    rt.run.key = None;
+    rt.machine.may_suspend = may_suspend;
+    run_wasm(cx, waker, frame, invoke)
+}
+
+/// Calls a parked call's export again.
+pub(crate) fn resume<T, V>(
+    cx: &mut GuestCx<'_, T>,
+    waker: &Waker,
+    key: Key,
+    resuming: Resuming,
+    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
+) -> Result<Outcome<V>>
+where
+    T: Send + 'static,
+{
+    let rt = cx.rt();
+    let poisoned = rt.poison.is_some();
+    let Some(record) = rt.parked.get_mut(key) else {
+        return Err(Error::out_of_step("the call's record is gone".to_owned()));
+    };
+    if record.dead.is_some() || poisoned {
+        return Err(take_dead(cx, key));
+    }
+    let frames = std::mem::take(&mut record.frames);
+    let shadow = std::mem::replace(&mut record.shadow, ShadowPart::None);
+    let held = frames.len() as u64 + shadow.host_bytes();
+    let placed = match cx.fill_window(&frames) {
+        Ok(()) => cx.resume_stack(shadow),
+        Err(error) => Err(cx.drop_stack(&shadow).err().unwrap_or(error)),
+    };
+    let rt = cx.rt();
+    rt.stats.parked_bytes -= held;
+    rt.stats.parked_calls -= 1;
+    if let Some(record) = rt.parked.get_mut(key) {
+        record.frames = frames;
+    }
+    let frame = match placed {
+        Ok(frame) => frame,
+        Err(error) => {
+            rt.parked.remove(key);
+            return Err(error);
+        }
+    };
+    set_state(cx, Phase::Rewinding)?;
+    let rt = cx.rt();
+    rt.run.key = Some(key);
+    rt.run.resuming = Some(resuming);
+    rt.machine.may_suspend = MaySuspend::Yes;
+    run_wasm(cx, waker, frame, invoke)
+}
+
+#[inline]
+fn run_wasm<T, V>(
+    cx: &mut GuestCx<'_, T>,
+    waker: &Waker,
+    frame: Frame,
+    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
+) -> Result<Outcome<V>>
+where
+    T: Send + 'static,
+{
+    let rt = cx.rt();
+    if !rt.run.waker.will_wake(waker) {
+        rt.run.waker.clone_from(waker);
+    }
+    if let Some(ticks) = rt.deadline {
+        cx.store.set_epoch_deadline(ticks);
+    }
+    let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
+    let returned = cx.rt().machine.returned();
+    let error = match (result, returned) {
+        (Ok(Ok(value)), Returned::Ended) => match end(cx, frame) {
+            Ok(()) => return Ok(Outcome::Returned(value)),
+            Err(error) => error,
+        },
+        (Ok(Ok(_)), Returned::Unwound) => match park(cx, frame) {
+            Ok(parked) => return Ok(parked),
+            Err(error) => error,
+        },
+        (Ok(Ok(_)), Returned::NeverReached) => never_reached(cx.rt()),
+        (Ok(Err(error)), returned) => interpret(cx, error, returned == Returned::Unwound),
+        (Err(panic), _) => {
+            fail(cx, frame, &Error::out_of_step("a host function panicked".to_owned()));
+            poison(cx.rt(), "a host function panicked");
+            resume_unwind(panic);
+        }
+    };
+    fail(cx, frame, &error);
+    Err(error)
+}
+
+/// Ends a call that ran to its end.
+#[inline]
+fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<()> {
+    check_state(cx, Phase::Normal)?;
+    cx.leave_stack(frame)?;
+    let rt = cx.rt();
+    if let Some(key) = rt.run.key.take() {
+        rt.parked.remove(key);
+    }
+    Ok(())
+}
+
+/// Makes a record of a call whose frames are in the window.
+fn park<T: Send + 'static, V>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<Outcome<V>> {
+    check_state(cx, Phase::Unwinding)?;
+    let rt = cx.rt();
+    let Some(pending) = rt.run.suspended.take() else {
+        return Err(Error::out_of_step("it unwound, and no import had suspended".to_owned()));
+    };
+    let key = rt.run.key;
+    let record = key.and_then(|key| rt.parked.get_mut(key));
+    let frames = record.map(|record| std::mem::take(&mut record.frames)).unwrap_or_default();
+    let frames = match cx.take_frames(frames)? {
+        Unwound::Frames(frames) if frames.is_empty() => {
+            return Err(Error::out_of_step(format!(
+                "`{}` suspended, and no frame unwound: the function is not instrumented",
+                pending.import()
+            )));
+        }
+        Unwound::Frames(frames) => frames,
+        Unwound::Overflow { needed, size } => {
+            return Err(Error::WindowTooSmall {
+                function: String::new(),
+                needed,
+                size,
+                poisoned: true,
+            });
+        }
+        Unwound::Astray { pos } => {
+            return Err(Error::out_of_step(format!(
+                "the frames end at {pos:#x}, outside the window"
+            )));
+        }
+    };
+    let shadow = cx.park_stack(frame)?;
+    let held = frames.len() as u64 + shadow.host_bytes();
+    let key = match store_record(cx.rt(), key, frames, shadow) {
+        Ok(key) => key,
+        Err((error, shadow)) => {
+            // The frame is given back by the caller; a region must not be given back twice.
+            if !matches!(shadow, ShadowPart::Region { .. }) {
+                cx.drop_stack(&shadow)?;
+            }
+            return Err(error);
+        }
+    };
+    let rt = cx.rt();
+    rt.run.key = None;
+    let stats = &mut rt.stats;
+    stats.suspensions += 1;
+    stats.parked_calls += 1;
+    stats.parked_bytes += held;
+    stats.most_parked_calls = stats.most_parked_calls.max(stats.parked_calls);
+    Ok(Outcome::Parked { key, pending })
+}
+
+/// Writes down where a call is parked, in its record or a new one.
+fn store_record(
+    rt: &mut Runtime,
+    key: Option<Key>,
+    frames: Vec<u8>,
+    shadow: ShadowPart,
+) -> Result<Key, (Error, ShadowPart)> {
+    let held = frames.len() as u64 + shadow.host_bytes();
+    let limit = rt.limits.parked_bytes;
+    if rt.stats.parked_bytes.saturating_add(held) > limit {
+        return Err((Error::limit("bytes of parked calls", limit), shadow));
+    }
+    let in_main = matches!(shadow, ShadowPart::Main { .. });
+    let key = match key.and_then(|key| Some((key, rt.parked.get_mut(key)?))) {
+        Some((key, record)) => {
+            record.frames = frames;
+            record.shadow = shadow;
+            record.suspensions += 1;
+            if !record.waker.will_wake(&rt.run.waker) {
+                record.waker.clone_from(&rt.run.waker);
+            }
+            key
+        }
+        None => {
+            let waker = rt.run.waker.clone();
+            let record = Record { frames, shadow, waker, suspensions: 1, dead: None };
+            match rt.parked.insert(record) {
+                Ok(key) => key,
+                Err(record) => {
+                    let error = Error::limit("parked calls", u32::MAX.into());
+                    return Err((error, record.shadow));
+                }
+            }
+        }
+    };
+    if in_main {
+        rt.stack.occupy_main();
+    }
+    Ok(key)
+}
+
+/// Puts the guest in order after a call that did not end by itself.
+#[cold]
+fn fail<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: &Error) {
+    let rt = cx.rt();
+    rt.run.suspended = None;
+    rt.run.resuming = None;
+    if let Some(key) = rt.run.key.take() {
+        rt.parked.remove(key);
+    }
+    let poisons = match error {
+        Error::Trap { .. } | Error::Deadline { .. } => rt.trap_poisons,
+        Error::WindowTooSmall { poisoned, .. } => *poisoned,
+        Error::FrameNotInstrumented { .. }
+        | Error::StateOutOfStep { .. }
+        | Error::ShadowStackOverflow { .. } => true,
+        _ => rt.host_end_poisons,
+    };
+    if poisons {
+        poison(rt, &error.to_string());
+    }
+    // These write globals of the guest's own types, which cannot fail.
+    let restored = cx.abandon_stack(frame).and_then(|()| set_state(cx, Phase::Normal));
+    if let Err(error) = restored {
+        poison(cx.rt(), &error.to_string());
+    }
+}
+
+/// Says that the guest's state cannot be trusted any more, to those that are parked as well.
+#[cold]
+pub(crate) fn poison(rt: &mut Runtime, cause: &str) {
+    let cause: Arc<str> = rt.poison.get_or_insert_with(|| cause.into()).clone();
+    rt.holder.note_poisoning();
+    for record in rt.parked.iter_mut() {
+        record.dead.get_or_insert_with(|| cause.clone());
+        record.waker.wake_by_ref();
+    }
+}
+
+/// An error if the guest is poisoned.
+#[inline]
+pub(crate) fn check_poison(rt: &Runtime) -> Result<()> {
+    match &rt.poison {
+        None => Ok(()),
+        Some(cause) => Err(Error::Poisoned { cause: cause.to_string() }),
+    }
+}
+
+/// Ends a parked call that will not be resumed.
+pub(crate) fn discard<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) {
+    let rt = cx.rt();
+    let Some(record) = rt.parked.remove(key) else {
+        return;
+    };
+    rt.stats.parked_calls -= 1;
+    rt.stats.parked_bytes -= record.frames.len() as u64 + record.shadow.host_bytes();
+    if rt.host_end_poisons {
+        poison(rt, "a call was dropped while it was parked");
+    } else if rt.stack.uncertain().is_some() {
+        poison(rt, "a call was dropped while it was parked, and its shadow stack cannot be freed");
+    }
+    if let Err(error) = cx.drop_stack(&record.shadow) {
+        poison(cx.rt(), &error.to_string());
+    }
+}
+
+/// Ends a parked call whose guest was poisoned, and says by what.
+#[cold]
+pub(crate) fn take_dead<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) -> Error {
+    let cause = cx.rt().parked.get(key).and_then(|record| record.dead.clone());
+    discard(cx, key);
+    Error::Poisoned { cause: cause.as_deref().unwrap_or("a call failed").to_owned() }
+}
+
+/// What an error that came out of wasm means.
+#[cold]
+fn interpret<T: Send + 'static>(
+    cx: &mut GuestCx<'_, T>,
+    error: wasmtime::Error,
+    unwinding: bool,
+) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => return error,
+        Err(error) => error,
+    };
+    let function = String::new();
+    match error.downcast_ref::<wasmtime::Trap>() {
+        None => Error::Host { function, source: error.into() },
+        Some(wasmtime::Trap::Interrupt) => {
+            let ticks = cx.rt().deadline.unwrap_or_default();
+            Error::Deadline { function, ticks }
+        }
+        Some(wasmtime::Trap::MemoryOutOfBounds) if unwinding => match cx.overflow_at_memory_end() {
+            Some((needed, size)) => {
+                Error::WindowTooSmall { function, needed, size, poisoned: false }
+            }
+            None => Error::Trap { function, source: error.into() },
+        },
+        Some(_) => Error::Trap { function, source: error.into() },
+    }
+}
+
+#[cold]
+fn never_reached(rt: &mut Runtime) -> Error {
+    let import = rt.run.resuming.as_ref().map(|resuming| resuming.pending.import());
+    Error::out_of_step(format!(
+        "it returned without having been rewound into `{}`, where it had suspended",
+        import.unwrap_or_default()
+    ))
+}
+
+/// Sees to it that the guest is in state `Normal`: after a park it is not, until something runs.
+#[inline]
+pub(crate) fn settle<T: Send + 'static>(cx: &mut GuestCx<'_, T>) -> Result<()> {
+    let machine = &cx.rt().machine;
+    if machine.written() == Phase::Normal {
+        return Ok(());
+    }
+    if machine.phase() != Phase::Normal {
+        return Err(Error::out_of_step("the guest is on its way to another call".to_owned()));
+    }
+    set_state(cx, Phase::Normal)
+}
+
+fn set_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result<()> {
+    let rt = cx.rt();
+    if rt.machine.go(phase)
+        && let Some(asyncify) = rt.asyncify
+    {
+        asyncify.set_state(&mut cx.store, phase).map_err(Error::engine)?;
+    }
+    Ok(())
+}
+
+/// An error if the guest has written its state itself.
+#[inline]
+fn check_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result<()> {
+    let asyncify = cx.rt().asyncify;
+    match asyncify {
+        Some(asyncify) if !abi::is_in_step(&asyncify, &mut cx.store, phase) => Err(
+            Error::out_of_step(format!("Asyncify's state is not `{phase:?}`, as the host left it")),
+        ),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,116 @@
+//! The cycle as an import sees it: called, left while the guest unwinds, answered when rewound.
+
+use super::set_state;
+use crate::cx::GuestCx;
+use crate::error::{Error, Result};
+use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
+use crate::state::{Pending, Resuming, Runtime};
+
+/// What a suspending import does when it is entered.
+pub(crate) enum Entered {
+    /// The guest calls it.
+    Called,
+    /// The guest was rewound into it, to be answered.
+    Resumed(Resuming),
+}
+
+/// A suspending import is entered.
+#[inline]
+pub(crate) fn enter_suspending<T: Send + 'static>(
+    cx: &mut GuestCx<'_, T>,
+    import: (&str, &str),
+) -> Result<Entered> {
+    match cx.rt().machine.import(Kind::Suspending) {
+        Ok(Entry::Run) => Ok(Entered::Called),
+        Ok(Entry::Answer) => stop_rewind(cx, import).map(Entered::Resumed),
+        Err(fault) => Err(tell(cx.rt(), fault, import)),
+    }
+}
+
+/// A plain import is entered, or a trampoline.
+#[inline]
+pub(crate) fn enter_plain<T: Send + 'static>(
+    cx: &mut GuestCx<'_, T>,
+    kind: Kind,
+    import: (&str, &str),
+) -> Result<()> {
+    match cx.rt().machine.import(kind) {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(tell(cx.rt(), fault, import)),
+    }
+}
+
+/// Lets the guest unwind out of an import that waits.
+pub(crate) fn start_unwind<T: Send + 'static>(
+    cx: &mut GuestCx<'_, T>,
+    pending: Box<dyn Pending>,
+) -> Result<()> {
+    let rt = cx.rt();
+    if rt.asyncify.is_none() {
+        return Err(Error::NotInstrumented {
+            wasm_opt_args: format!("--pass-arg=asyncify-imports@{}", pending.import()),
+            suspending: vec![pending.import()],
+        });
+    }
+    let record = rt.run.key.and_then(|key| rt.parked.get(key));
+    if record.map_or(0, |record| record.suspensions) >= rt.limits.suspensions_per_call {
+        return Err(Error::limit("suspensions of one call", rt.limits.suspensions_per_call));
+    }
+    if rt.stats.parked_calls >= rt.limits.parked_calls {
+        return Err(Error::limit("parked calls", rt.limits.parked_calls as u64));
+    }
+    if rt.stats.parked_calls > 0
+        && let Some(reason) = rt.stack.uncertain()
+    {
+        let (import, reason) = (pending.import(), reason.to_owned());
+        return Err(Error::StackPointerUncertain { import, reason });
+    }
+    cx.ensure_window(0)?;
+    cx.open_window()?;
+    set_state(cx, Phase::Unwinding)?;
+    cx.rt().run.suspended = Some(pending);
+    Ok(())
+}
+
+/// Ends a rewinding in the import where it should.
+fn stop_rewind<T: Send + 'static>(
+    cx: &mut GuestCx<'_, T>,
+    import: (&str, &str),
+) -> Result<Resuming> {
+    let Some(resuming) = cx.rt().run.resuming.take() else {
+        return Err(astray(cx.rt(), import));
+    };
+    set_state(cx, Phase::Normal)?;
+    if !cx.is_window_empty()? {
+        return Err(Error::out_of_step(format!(
+            "not all frames were rewound before `{}.{}` was reached",
+            import.0, import.1
+        )));
+    }
+    Ok(resuming)
+}
+
+#[cold]
+fn tell(rt: &mut Runtime, fault: Fault, (module, name): (&str, &str)) -> Error {
+    let (function, import) = (String::new(), format!("{module}.{name}"));
+    match fault {
+        Fault::RanOn => {
+            let suspended = rt.run.suspended.as_ref().map(|pending| pending.import());
+            let suspended = suspended.unwrap_or_default();
+            Error::FrameNotInstrumented { function, import, suspended }
+        }
+        Fault::Astray => astray(rt, (module, name)),
+        Fault::Refused(MaySuspend::PlainExport) => Error::MustNotSuspend { function, import },
+        Fault::Refused(MaySuspend::Start) => Error::StartFunction { import },
+        Fault::Refused(MaySuspend::HostFrame | MaySuspend::Yes) => Error::HostFrame { import },
+    }
+}
+
+#[cold]
+fn astray(rt: &mut Runtime, (module, name): (&str, &str)) -> Error {
+    let import = rt.run.resuming.as_ref().map(|resuming| resuming.pending.import());
+    Error::out_of_step(format!(
+        "it was rewound into `{module}.{name}`, but it had suspended in `{}`",
+        import.unwrap_or_default()
+    ))
+}

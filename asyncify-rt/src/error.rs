@@ -1,0 +1,492 @@
+//! Every way in which loading, linking or calling a guest can fail.
+
+use std::fmt;
+
+use crate::imports::ImportMismatch;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, with the names and figures that tell where, and what to do about it.
+///
+/// Functions are named as the guest names them: an import as `module.name`, an export by its name.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file could not be read.
+    #[error("cannot read `{path}`")]
+    File {
+        /// The path as it was given.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+
+    /// The bytes are no WebAssembly module that this engine takes.
+    #[error("this is not a WebAssembly module that the engine accepts")]
+    InvalidModule {
+        /// What the parser or the engine said, and at which offset.
+        source: BoxError,
+    },
+
+    /// A record of an earlier preparation cannot be used.
+    #[error("the kept module cannot be used: {reason}; prepare the original module again")]
+    StalePrepared {
+        /// What does not fit.
+        reason: String,
+    },
+
+    /// The module was not rewritten by Asyncify, but the host has imports that suspend.
+    #[error(
+        "the module is not instrumented, and {} suspends; run\n    wasm-opt guest.wasm --asyncify -O2 {wasm_opt_args} -o guest.async.wasm",
+        list(.suspending)
+    )]
+    NotInstrumented {
+        /// The suspending imports that the module asks for.
+        suspending: Vec<String>,
+        /// The pass's arguments for this host.
+        wasm_opt_args: String,
+    },
+
+    /// The module has some of Asyncify's exports, but not all that are needed.
+    #[error(
+        "the module exports `{present}` but nothing that works as `{missing}`; run `wasm-opt --asyncify` on it again, and keep later tools from removing exports"
+    )]
+    MissingAsyncifyExport {
+        /// An Asyncify function that is there.
+        present: String,
+        /// The one that is not.
+        missing: String,
+    },
+
+    /// A function that carries one of Asyncify's names is another function.
+    #[error(
+        "the module's export `{name}` should be {expected}, but is {found}; rename it, or instrument the module again"
+    )]
+    AsyncifyExportType {
+        /// The export.
+        name: String,
+        /// What Asyncify makes.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// Asyncify needs a memory to unwind into.
+    #[error(
+        "the module has no memory, and Asyncify unwinds into one; link the guest with a memory"
+    )]
+    NoMemory,
+
+    /// Only one memory is supported.
+    #[error(
+        "the module has {count} memories, and only one is supported; link the guest with a single memory"
+    )]
+    SeveralMemories {
+        /// How many the module declares and imports.
+        count: u32,
+    },
+
+    /// A memory shared between threads cannot be unwound into.
+    #[error(
+        "the module's memory is shared between threads, which is not supported; build the guest without threads"
+    )]
+    SharedMemory,
+
+    /// The module calls a suspending import from a function that was not instrumented for it.
+    #[error(
+        "import `{import}` suspends, but {} it without having been instrumented for that: a suspension there would give wrong answers; instrument the module with {wasm_opt_args}",
+        callers(.functions)
+    )]
+    UninstrumentedCaller {
+        /// The suspending import.
+        import: String,
+        /// The functions that call it and never look at Asyncify's state, by name or index.
+        functions: Vec<String>,
+        /// The pass's arguments for this host.
+        wasm_opt_args: String,
+    },
+
+    /// The host's imports do not fit what the module asks for.
+    #[error("{}", ImportMismatch::describe(.0))]
+    Imports(Vec<ImportMismatch>),
+
+    /// The module's exports do not fit what was asked of them.
+    #[error("the guest's exports differ from `{interface}`:{}", lines(.mismatches))]
+    Exports {
+        /// The trait that describes the exports.
+        interface: String,
+        /// A line for each export that differs.
+        mismatches: Vec<String>,
+    },
+
+    /// There is no such export.
+    #[error("the guest exports no {kind} `{name}`; it exports {}", list(.present))]
+    NoSuchExport {
+        /// The kind that was asked for.
+        kind: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// What the guest has of that kind.
+        present: Vec<String>,
+    },
+
+    /// A function was called with another signature than it has.
+    #[error("`{function}` has the type {actual}, and was used as {expected}")]
+    SignatureMismatch {
+        /// The function.
+        function: String,
+        /// The type that the caller expected.
+        expected: String,
+        /// The type it has.
+        actual: String,
+    },
+
+    /// Instantiating the module failed.
+    #[error("the module could not be instantiated")]
+    Instantiate {
+        /// What the engine said.
+        source: BoxError,
+    },
+
+    /// The guest has no room for what the host must place in it.
+    #[error(
+        "no room for {what} of {size} bytes in the guest: {reason}; name an allocator or a range with `Builder::place`"
+    )]
+    NoRoom {
+        /// The window, a region for a shadow stack, or an argument.
+        what: &'static str,
+        /// Bytes that were asked for.
+        size: u64,
+        /// Why they could not be had.
+        reason: String,
+    },
+
+    /// A call's frames did not fit into the window.
+    #[error(
+        "`{function}` needed at least {needed} bytes to unwind, and the window has {size}; {}",
+        if *.poisoned { "what lay behind it in the guest is overwritten and the guest is poisoned; start it with a larger `Builder::window_size`" }
+        else { "nothing was overwritten, and the next call gets a larger window; call again, or start with a larger `Builder::window_size`" }
+    )]
+    WindowTooSmall {
+        /// The export that was called.
+        function: String,
+        /// Bytes that were written before it was noticed.
+        needed: u64,
+        /// Bytes that the window has.
+        size: u64,
+        /// Whether the guest's own bytes were overwritten.
+        poisoned: bool,
+    },
+
+    /// A second call would have to park, and where the guest's shadow stack is cannot be told for certain.
+    #[error(
+        "`{import}` cannot suspend a second call: {reason}; name the stack pointer with `Builder::stack_pointer`, or let one call suspend at a time"
+    )]
+    StackPointerUncertain {
+        /// The import that would have waited.
+        import: String,
+        /// What was found instead.
+        reason: String,
+    },
+
+    /// A call grew over the end of its shadow stack.
+    #[error(
+        "`{function}` ran over the end of its shadow stack of {size} bytes and overwrote what lies below; give the regions more with `Builder::region_size`"
+    )]
+    ShadowStackOverflow {
+        /// The export that was called.
+        function: String,
+        /// Bytes that the region has.
+        size: u64,
+    },
+
+    /// A frame between the export and the import was not instrumented, and ran on while the stack was unwound.
+    #[error(
+        "`{function}` reached import `{import}` while its stack was unwound: a function on the way to `{suspended}` is not instrumented; instrument it too (`--pass-arg=asyncify-imports`, no `ignore-indirect`, no `removelist`)"
+    )]
+    FrameNotInstrumented {
+        /// The export that was called.
+        function: String,
+        /// The import that was entered, and should not have been.
+        import: String,
+        /// The import that had suspended.
+        suspended: String,
+    },
+
+    /// A suspending import was called through another host function.
+    #[error(
+        "`{import}` suspends, and was called through a host function, whose frame cannot be unwound; call the guest from an async import instead, or from one marked `#[asyncify(trampoline)]`"
+    )]
+    HostFrame {
+        /// The import that would have suspended.
+        import: String,
+    },
+
+    /// The module's start function called a suspending import.
+    #[error(
+        "the module's start function reached `{import}`, which suspends, and a start function cannot be unwound; do that work in an export, and name it with `Builder::initialize`"
+    )]
+    StartFunction {
+        /// The import that would have suspended.
+        import: String,
+    },
+
+    /// An export that must not suspend reached an import that does.
+    #[error(
+        "`{function}` must not suspend, and reached `{import}`, which suspends; declare it as an `async fn`"
+    )]
+    MustNotSuspend {
+        /// The export that was called.
+        function: String,
+        /// The import that would have suspended.
+        import: String,
+    },
+
+    /// The guest and the host disagree about where a call stands.
+    #[error(
+        "`{function}`: {reason}; a function on the way is not instrumented, or the guest drives Asyncify itself"
+    )]
+    StateOutOfStep {
+        /// The export that was called.
+        function: String,
+        /// What was expected, and what was found.
+        reason: String,
+    },
+
+    /// The guest is running, here or on another thread.
+    #[error("the guest is busy; await the call, or try again later")]
+    Busy,
+
+    /// The guest was used from inside one of its own imports, which would wait for itself.
+    #[error(
+        "the guest was used from inside one of its own imports while that import runs; use the `GuestCx` it is handed, or call from an `async fn` import"
+    )]
+    Reentered,
+
+    /// An earlier call left the guest in a state that cannot be trusted.
+    #[error(
+        "the guest is poisoned: {cause}; start a new one, or open it for new calls with `Guest::clear_poison`"
+    )]
+    Poisoned {
+        /// What the earlier call ended with.
+        cause: String,
+    },
+
+    /// A limit of this guest is reached.
+    #[error("`{function}` reached the limit of {limit} {what}; raise it with `Builder::limits`")]
+    Limit {
+        /// The export that was called.
+        function: String,
+        /// What is limited.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+
+    /// The guest ran longer than it may.
+    #[error(
+        "`{function}` ran for more than {ticks} epoch ticks without suspending; raise `Builder::epoch_deadline`, or let the guest suspend more often"
+    )]
+    Deadline {
+        /// The export that was called.
+        function: String,
+        /// The ticks it had.
+        ticks: u64,
+    },
+
+    /// A pointer and length that a function was given lie outside the guest's memory.
+    #[error(
+        "`{function}`: parameter `{parameter}` is {len} bytes at {ptr:#x}, but the memory ends at {memory_size:#x}"
+    )]
+    BadPointer {
+        /// The function.
+        function: String,
+        /// The parameter, or `result`.
+        parameter: String,
+        /// The first address.
+        ptr: u64,
+        /// The length in bytes.
+        len: u64,
+        /// The memory's size in bytes.
+        memory_size: u64,
+    },
+
+    /// Bytes that should be text are not UTF-8.
+    #[error("`{function}`: parameter `{parameter}` is not UTF-8: {source}")]
+    NotUtf8 {
+        /// The function.
+        function: String,
+        /// The parameter, or `result`.
+        parameter: String,
+        /// Where the text breaks off.
+        source: std::str::Utf8Error,
+    },
+
+    /// A value cannot be converted.
+    #[error("`{function}`: parameter `{parameter}`: {source}")]
+    BadValue {
+        /// The function.
+        function: String,
+        /// The parameter, or `result`.
+        parameter: String,
+        /// What does not fit.
+        source: BoxError,
+    },
+
+    /// The guest was dropped while something still refers to it.
+    #[error("the guest is gone; keep a `Guest` for as long as it is used")]
+    GuestGone,
+
+    /// The call was polled again after it had ended.
+    #[error("the call has already ended; poll it no more")]
+    CallEnded,
+
+    /// A call was to be cancelled that does not wait in an import.
+    #[error("`{function}` is not parked, so there is no import to answer; drop the call instead")]
+    NotParked {
+        /// The export that was called.
+        function: String,
+    },
+
+    /// The guest trapped.
+    #[error("`{function}` trapped")]
+    Trap {
+        /// The export that was called.
+        function: String,
+        /// The trap, with the guest's backtrace. It downcasts to `wasmtime::Trap`.
+        source: BoxError,
+    },
+
+    /// A host function ended the call with an error of its own.
+    #[error("`{function}` was ended by the host")]
+    Host {
+        /// The export that was called.
+        function: String,
+        /// The host function's error; see [`Error::downcast_ref`].
+        source: BoxError,
+    },
+
+    /// A setting does not fit the engine or the guest.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// An error of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+impl Error {
+    pub(crate) fn out_of_step(reason: String) -> Self {
+        Self::StateOutOfStep { function: String::new(), reason }
+    }
+
+    pub(crate) fn limit(what: &'static str, limit: u64) -> Self {
+        Self::Limit { function: String::new(), what, limit }
+    }
+
+    /// The engine refused what always succeeds on a guest that was linked.
+    #[allow(clippy::needless_pass_by_value, reason = "it is the function for `map_err`")]
+    pub(crate) fn engine(error: wasmtime::Error) -> Self {
+        Self::out_of_step(format!("the engine: {error}"))
+    }
+
+    /// Names the export that was called, where the error happened too deep down to know it.
+    #[must_use]
+    pub(crate) fn in_function(mut self, called: &str) -> Self {
+        match &mut self {
+            Self::WindowTooSmall { function, .. }
+            | Self::ShadowStackOverflow { function, .. }
+            | Self::FrameNotInstrumented { function, .. }
+            | Self::MustNotSuspend { function, .. }
+            | Self::StateOutOfStep { function, .. }
+            | Self::Limit { function, .. }
+            | Self::Deadline { function, .. }
+            | Self::Trap { function, .. }
+            | Self::Host { function, .. }
+                if function.is_empty() =>
+            {
+                called.clone_into(function);
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// The error that a host function ended the call with, if it is of type `E`.
+    #[must_use]
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref::<E>() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
+    }
+}
+
+/// Ends a call from inside a host function: made from any error by `?`.
+///
+/// An import that returns `Result<_, Trap>` ends the guest's call with this error instead of
+/// answering it; the caller finds it as [`Error::Host`] and can downcast it.
+pub struct Trap(BoxError);
+
+impl Trap {
+    /// A trap that says `message`.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into().into())
+    }
+
+    /// The error that ends the call: the host's own, or one of these that passed through it.
+    pub(crate) fn into_error(self) -> Error {
+        match self.0.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(source) => Error::Host { function: String::new(), source },
+        }
+    }
+
+    /// The error inside.
+    #[must_use]
+    pub fn into_inner(self) -> BoxError {
+        self.0
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Trap {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} and `{last}`", first.join(", "))
+        }
+    }
+}
+
+fn callers(names: &[String]) -> String {
+    let verb = if names.len() == 1 { "calls" } else { "call" };
+    format!("{} {verb}", list(names))
+}
+
+fn lines(rows: &[String]) -> String {
+    rows.iter().fold(String::new(), |text, row| text + "\n    " + row)
+}

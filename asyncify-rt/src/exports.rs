@@ -1,0 +1,208 @@
+//! What a guest offers its host: functions to call, by name, typed or with dynamic values.
+
+use std::fmt;
+
+use wasmtime::{Extern, ExternType, Global, Memory, Table};
+
+use crate::error::{Error, Result};
+use crate::function::{AsyncFunction, ExportFn, Function, TypedAsyncFunction};
+use crate::guest::{Export, Guest};
+use crate::marshal::{Args, Concat, FromGuest, Output, ParamInfo, ResultAbi, ValueType, Values};
+
+/// A guest's exports as `#[asyncify::exports]` types them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` describes no exports",
+    note = "`#[asyncify::exports]` on a trait `App` makes the type `AppExports`"
+)]
+pub trait Exports: Sized {
+    /// The trait's name.
+    const NAME: &'static str;
+    /// Every export of the trait.
+    const EXPORTS: &'static [ExportInfo];
+
+    /// Finds every export; `None` if one is missing or differs.
+    fn from_guest_exports<T: Send + 'static>(lookup: &mut ExportLookup<'_, T>) -> Option<Self>;
+}
+
+/// An export, as a trait declares it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ExportInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it may suspend: whether it is an `async fn`.
+    pub suspending: bool,
+    /// Its parameters, without the out-pointer of `result = "out"`.
+    pub params: &'static [ParamInfo],
+    /// The values of the out-pointer, if it has one.
+    pub out_pointer: &'static [ValueType],
+    /// The result's type, as written; empty where there is none.
+    pub result_ty: &'static str,
+    /// The values that it returns.
+    pub results: &'static [ValueType],
+    /// Its doc comment.
+    pub doc: &'static str,
+}
+
+impl ExportInfo {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new<M: Output<R>, R>(
+        name: &'static str,
+        suspending: bool,
+        params: &'static [ParamInfo],
+        result_ty: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            suspending,
+            params,
+            out_pointer: M::Params::TYPES,
+            result_ty,
+            results: M::Results::TYPES,
+            doc,
+        }
+    }
+}
+
+pub(crate) fn bind<T: Send + 'static, E: Exports>(guest: &Guest<T>) -> Result<E> {
+    let mut lookup = ExportLookup { guest, mismatches: Vec::new() };
+    let found = E::from_guest_exports(&mut lookup);
+    let mismatches = lookup.mismatches;
+    match found {
+        Some(exports) if mismatches.is_empty() => Ok(exports),
+        _ => Err(Error::Exports { interface: E::NAME.to_owned(), mismatches }),
+    }
+}
+
+/// Finds the exports of a trait, and notes all that differ.
+pub struct ExportLookup<'a, T: Send + 'static> {
+    guest: &'a Guest<T>,
+    mismatches: Vec<String>,
+}
+
+impl<T: Send + 'static> ExportLookup<'_, T> {
+    /// The export, if the guest has it with this signature.
+    pub fn function<A, M, R>(&mut self, info: &'static ExportInfo) -> Option<ExportFn<A, M, R>>
+    where
+        A: Args<Values: Concat<M::Params>>,
+        M: Output<R>,
+        R: Send + 'static,
+    {
+        let function = Function::new(self.guest, info.name, info.suspending, info.params);
+        match function.and_then(Function::typed) {
+            Ok(function) => Some(function),
+            Err(Error::SignatureMismatch { expected, actual, .. }) => {
+                self.mismatches.push(format!(
+                    "`{}` is declared as {expected}, the guest has {actual}",
+                    info.name
+                ));
+                None
+            }
+            Err(_) => {
+                self.mismatches.push(format!("`{}` is not among its functions", info.name));
+                None
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for ExportLookup<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExportLookup").field("mismatches", &self.mismatches).finish_non_exhaustive()
+    }
+}
+
+/// What a guest exports. Asyncify's functions, and what loading the module added, are not shown.
+#[derive(Clone)]
+pub struct AsyncExports<T: Send + 'static> {
+    guest: Guest<T>,
+}
+
+impl<T: Send + 'static> AsyncExports<T> {
+    pub(crate) fn new(guest: Guest<T>) -> Self {
+        Self { guest }
+    }
+
+    /// The names and types of all exports.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ExternType)> {
+        self.guest.inner().exports.iter().map(|export| (&*export.name, &export.ty))
+    }
+
+    /// The function `name`, to be called with dynamic values.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`], which lists the functions there are.
+    pub fn function(&self, name: &str) -> Result<AsyncFunction> {
+        Ok(Function::new(&self.guest, name, true, &[])?.dynamic())
+    }
+
+    /// The function `name`, to be called with the wasm values `P` for the wasm values `R`, both
+    /// tuples.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`], which lists the functions there are;
+    /// [`Error::SignatureMismatch`] if it has another signature.
+    pub fn typed<P, R>(&self, name: &str) -> Result<TypedAsyncFunction<P, R>>
+    where
+        P: Values + Concat<(), Out = P>,
+        R: Values + FromGuest<Abi = R> + ResultAbi<Values = R>,
+    {
+        Function::new(&self.guest, name, true, &[])?.typed()
+    }
+
+    /// The memory `name`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`], which lists the memories there are.
+    pub fn memory(&self, name: &str) -> Result<Memory> {
+        self.find("memory", name, |item| item.clone().into_memory())
+    }
+
+    /// The table `name`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`], which lists the tables there are.
+    pub fn table(&self, name: &str) -> Result<Table> {
+        self.find("table", name, |item| item.clone().into_table())
+    }
+
+    /// The global `name`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`], which lists the globals there are.
+    pub fn global(&self, name: &str) -> Result<Global> {
+        self.find("global", name, |item| item.clone().into_global())
+    }
+
+    fn find<X>(
+        &self,
+        kind: &'static str,
+        name: &str,
+        get: impl Fn(&Extern) -> Option<X>,
+    ) -> Result<X> {
+        find(&self.guest, kind, name, |export| get(&export.item))
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for AsyncExports<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+pub(crate) fn find<T: Send + 'static, X>(
+    guest: &Guest<T>,
+    kind: &'static str,
+    name: &str,
+    get: impl Fn(&Export) -> Option<X>,
+) -> Result<X> {
+    let exports = &guest.inner().exports;
+    let found = exports.iter().find(|export| &*export.name == name);
+    found.and_then(&get).ok_or_else(|| {
+        let of_kind = exports.iter().filter(|export| get(export).is_some());
+        let present = of_kind.map(|export| export.name.to_string()).collect();
+        Error::NoSuchExport { kind, name: name.to_owned(), present }
+    })
+}

@@ -1,0 +1,355 @@
+//! A function of the guest that the host calls: typed, or with dynamic values.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::{Func, FuncType, StoreContextMut, TypedFunc, Val, ValType};
+
+use crate::call::{Call, Target};
+use crate::cx::GuestCx;
+use crate::error::{Error, Result};
+use crate::exports::find;
+use crate::guest::Guest;
+use crate::imports::{signature, zeros};
+use crate::machine::MaySuspend;
+use crate::marshal::{Args, Concat, Direct, Output, ParamInfo, Site, ValueType, Values};
+use crate::state::State;
+
+/// A function of the guest, not yet typed.
+pub(crate) struct Function<T: Send + 'static> {
+    guest: Guest<T>,
+    name: Arc<str>,
+    func: Func,
+    ty: FuncType,
+    may_suspend: MaySuspend,
+    params: &'static [ParamInfo],
+}
+
+impl<T: Send + 'static> Function<T> {
+    pub(crate) fn new(
+        guest: &Guest<T>,
+        name: &str,
+        suspending: bool,
+        params: &'static [ParamInfo],
+    ) -> Result<Self> {
+        let (func, ty) = find(guest, "function", name, |export| {
+            Some((export.item.clone().into_func()?, export.ty.func()?.clone()))
+        })?;
+        let may_suspend = if suspending { MaySuspend::Yes } else { MaySuspend::PlainExport };
+        Ok(Self { may_suspend, params, ..Self::of(guest.clone(), name, func, ty) })
+    }
+
+    /// Any function of the guest's store.
+    pub(crate) fn of(guest: Guest<T>, name: &str, func: Func, ty: FuncType) -> Self {
+        Self { guest, name: name.into(), func, ty, may_suspend: MaySuspend::Yes, params: &[] }
+    }
+
+    pub(crate) fn dynamic(self) -> AsyncFunction {
+        AsyncFunction(Arc::new(self))
+    }
+
+    pub(crate) fn typed<A, M, R>(self) -> Result<ExportFn<A, M, R>>
+    where
+        A: Args<Values: Concat<M::Params>>,
+        M: Output<R>,
+        R: Send + 'static,
+    {
+        let params = <<A::Values as Concat<M::Params>>::Out as Values>::TYPES;
+        let results = M::Results::TYPES;
+        if !is(self.ty.params(), params) || !is(self.ty.results(), results) {
+            return Err(Error::SignatureMismatch {
+                function: self.name.to_string(),
+                expected: signature(params, results),
+                actual: signature_of(&self.ty),
+            });
+        }
+        Ok(ExportFn(Arc::new(Typed::<T, A, M, R> { function: self, typed: OnceLock::new() })))
+    }
+}
+
+fn is(types: impl ExactSizeIterator<Item = ValType>, values: &[ValueType]) -> bool {
+    types.len() == values.len()
+        && types.zip(values).all(|(ty, value)| value_type(&ty) == Some(*value))
+}
+
+fn value_type(ty: &ValType) -> Option<ValueType> {
+    match ty {
+        ValType::I32 => Some(ValueType::I32),
+        ValType::I64 => Some(ValueType::I64),
+        ValType::F32 => Some(ValueType::F32),
+        ValType::F64 => Some(ValueType::F64),
+        ValType::V128 => Some(ValueType::V128),
+        ValType::Ref(_) => None,
+    }
+}
+
+pub(crate) fn signature_of(ty: &FuncType) -> String {
+    signature(&ty.params().collect::<Vec<_>>(), &ty.results().collect::<Vec<_>>())
+}
+
+/// An export with its types, whatever its guest holds.
+pub struct ExportFn<A: Args, M, R>(Arc<dyn Callable<A, M, R>>);
+
+/// A function that is called with plain wasm values: tuples of them.
+pub type TypedAsyncFunction<P, R> = ExportFn<Plain<P>, Direct, R>;
+
+impl<A: Args, M, R> ExportFn<A, M, R> {
+    /// A call with these arguments.
+    #[inline]
+    pub fn call(&self, args: A::Owned) -> Call<R> {
+        Arc::clone(&self.0).call(args)
+    }
+}
+
+impl<A: Args, M, R> Clone for ExportFn<A, M, R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<A: Args, M, R> fmt::Debug for ExportFn<A, M, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExportFn({})", self.0.name())
+    }
+}
+
+trait Callable<A: Args, M, R>: Send + Sync {
+    fn call(self: Arc<Self>, args: A::Owned) -> Call<R>;
+    fn name(&self) -> &str;
+}
+
+type Params<A, M, R> = <<A as Args>::Values as Concat<<M as Output<R>>::Params>>::Out;
+
+struct Typed<T, A, M, R>
+where
+    T: Send + 'static,
+    A: Args<Values: Concat<M::Params>>,
+    M: Output<R>,
+{
+    function: Function<T>,
+    /// Made when it is first called, because that needs the store.
+    typed: OnceLock<TypedFunc<Params<A, M, R>, M::Results>>,
+}
+
+impl<T, A, M, R> Typed<T, A, M, R>
+where
+    T: Send + 'static,
+    A: Args<Values: Concat<M::Params>>,
+    M: Output<R>,
+    R: Send + 'static,
+{
+    #[inline]
+    fn invoke_with(
+        &self,
+        store: StoreContextMut<'_, State<T>>,
+        params: Params<A, M, R>,
+    ) -> wasmtime::Result<M::Results> {
+        match self.typed.get() {
+            Some(typed) => typed.call(store, params),
+            None => {
+                let typed = self.function.func.typed(&store)?;
+                self.typed.get_or_init(|| typed).call(store, params)
+            }
+        }
+    }
+}
+
+impl<T, A, M, R> Callable<A, M, R> for Typed<T, A, M, R>
+where
+    T: Send + 'static,
+    A: Args<Values: Concat<M::Params>>,
+    M: Output<R>,
+    R: Send + 'static,
+{
+    #[inline]
+    fn call(self: Arc<Self>, args: A::Owned) -> Call<R> {
+        Call::new(self, args)
+    }
+
+    fn name(&self) -> &str {
+        &self.function.name
+    }
+}
+
+impl<T, A, M, R> Target<T> for Typed<T, A, M, R>
+where
+    T: Send + 'static,
+    A: Args<Values: Concat<M::Params>>,
+    M: Output<R>,
+    R: Send + 'static,
+{
+    type Args = A::Owned;
+    type Params = Params<A, M, R>;
+    type Kept = M::Params;
+    type Raw = M::Results;
+    type Output = R;
+
+    fn name(&self) -> &str {
+        &self.function.name
+    }
+
+    fn guest(&self) -> &Guest<T> {
+        &self.function.guest
+    }
+
+    fn may_suspend(&self) -> MaySuspend {
+        self.function.may_suspend
+    }
+
+    #[inline]
+    fn place(
+        &self,
+        cx: &mut GuestCx<'_, T>,
+        args: A::Owned,
+    ) -> Result<(Params<A, M, R>, M::Params)> {
+        let site = Site::new("", &self.function.name, self.function.params);
+        let values = A::place(cx, args, site)?;
+        let out = M::prepare(cx).map_err(|cause| site.result().error(cause))?;
+        Ok((values.join(out), out))
+    }
+
+    #[inline]
+    fn invoke(
+        &self,
+        store: StoreContextMut<'_, State<T>>,
+        params: Params<A, M, R>,
+    ) -> wasmtime::Result<M::Results> {
+        self.invoke_with(store, params)
+    }
+
+    fn invoke_again(&self, store: StoreContextMut<'_, State<T>>) -> wasmtime::Result<M::Results> {
+        self.invoke_with(store, Values::zero())
+    }
+
+    #[inline]
+    fn finish(&self, cx: &mut GuestCx<'_, T>, out: M::Params, raw: M::Results) -> Result<R> {
+        M::receive(cx, out, raw)
+            .map_err(|cause| Site::new("", &self.function.name, &[]).error(cause))
+    }
+}
+
+/// Arguments that are wasm values already.
+pub struct Plain<P>(PhantomData<P>);
+
+impl<P: Values> Args for Plain<P> {
+    type Values = P;
+    type Owned = P;
+
+    fn place<T: Send + 'static>(_: &mut GuestCx<'_, T>, owned: P, _: Site<'_>) -> Result<P> {
+        Ok(owned)
+    }
+}
+
+/// A function of a guest that is called with dynamic values: an export, a table's entry, any
+/// `wasmtime::Func` of its store.
+#[derive(Clone)]
+pub struct AsyncFunction(Arc<dyn DynCallable>);
+
+trait DynCallable: Send + Sync {
+    fn call(self: Arc<Self>, args: Vec<Val>) -> Call<Vec<Val>>;
+    fn name(&self) -> &str;
+    fn ty(&self) -> &FuncType;
+}
+
+impl AsyncFunction {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn ty(&self) -> &FuncType {
+        self.0.ty()
+    }
+
+    /// A call with these arguments. Arguments of another number or type than
+    /// [`ty`](Self::ty) says end it with [`Error::SignatureMismatch`].
+    pub fn call(&self, args: impl Into<Vec<Val>>) -> Call<Vec<Val>> {
+        Arc::clone(&self.0).call(args.into())
+    }
+}
+
+impl fmt::Debug for AsyncFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AsyncFunction({}: {})", self.name(), signature_of(self.ty()))
+    }
+}
+
+impl<T: Send + 'static> DynCallable for Function<T> {
+    fn call(self: Arc<Self>, args: Vec<Val>) -> Call<Vec<Val>> {
+        Call::new(self, args)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+}
+
+impl<T: Send + 'static> Function<T> {
+    fn invoke_with(
+        &self,
+        store: StoreContextMut<'_, State<T>>,
+        args: &[Val],
+    ) -> wasmtime::Result<Vec<Val>> {
+        let mut results = zeros(self.ty.results())?;
+        self.func.call(store, args, &mut results)?;
+        Ok(results)
+    }
+}
+
+impl<T: Send + 'static> Target<T> for Function<T> {
+    type Args = Vec<Val>;
+    type Params = Vec<Val>;
+    type Kept = ();
+    type Raw = Vec<Val>;
+    type Output = Vec<Val>;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn guest(&self) -> &Guest<T> {
+        &self.guest
+    }
+
+    fn may_suspend(&self) -> MaySuspend {
+        self.may_suspend
+    }
+
+    fn place(&self, cx: &mut GuestCx<'_, T>, args: Vec<Val>) -> Result<(Vec<Val>, ())> {
+        let wanted = self.ty.params();
+        let fits = |(arg, ty): (&Val, ValType)| arg.matches_ty(&cx.store, &ty).unwrap_or(false);
+        if args.len() == wanted.len() && args.iter().zip(wanted).all(fits) {
+            return Ok((args, ()));
+        }
+        Err(Error::SignatureMismatch {
+            function: self.name.to_string(),
+            expected: format!("one for the arguments {args:?}"),
+            actual: signature_of(&self.ty),
+        })
+    }
+
+    fn invoke(
+        &self,
+        store: StoreContextMut<'_, State<T>>,
+        params: Vec<Val>,
+    ) -> wasmtime::Result<Vec<Val>> {
+        self.invoke_with(store, &params)
+    }
+
+    fn invoke_again(&self, store: StoreContextMut<'_, State<T>>) -> wasmtime::Result<Vec<Val>> {
+        let zeros = zeros(self.ty.params())?;
+        self.invoke_with(store, &zeros)
+    }
+
+    fn finish(&self, _: &mut GuestCx<'_, T>, (): (), raw: Vec<Val>) -> Result<Vec<Val>> {
+        Ok(raw)
+    }
+}

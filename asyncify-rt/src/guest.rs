@@ -1,0 +1,255 @@
+//! A guest: one instance, its store, and the lock around them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use wasmtime::{Extern, ExternType, Store};
+
+use crate::builder::Builder;
+use crate::cx::GuestCx;
+use crate::cycle;
+use crate::error::{Error, Result};
+use crate::exports::AsyncExports;
+use crate::limits::Stats;
+use crate::lock::{self, Held, Holder, Lock};
+use crate::mail::{Letters, Mailbox};
+use crate::module::Module;
+use crate::parked::Key;
+use crate::state::State;
+
+/// A handle to one instance of a module, with its data. Clones are handles to the same guest.
+///
+/// Any number of calls can be in flight in it; they take turns, each for as long as it runs wasm.
+pub struct Guest<T: Send + 'static = ()> {
+    inner: Arc<Inner<T>>,
+}
+
+/// A handle that does not keep the guest: for hosts that their guest holds.
+pub struct WeakGuest<T: Send + 'static = ()> {
+    inner: Weak<Inner<T>>,
+}
+
+pub(crate) struct Inner<T: Send + 'static> {
+    pub(crate) lock: Lock<Store<State<T>>>,
+    pub(crate) holder: Arc<Holder>,
+    pub(crate) mail: Mailbox,
+    /// What the module itself exports: neither Asyncify's functions nor what was added.
+    pub(crate) exports: Vec<Export>,
+}
+
+/// An export of the guest.
+pub(crate) struct Export {
+    pub(crate) name: Arc<str>,
+    pub(crate) item: Extern,
+    pub(crate) ty: ExternType,
+}
+
+impl Guest<()> {
+    /// Begins a guest of `module` without data of the user's.
+    pub fn builder(module: &Module) -> Builder<()> {
+        Builder::new(module, ())
+    }
+}
+
+impl<T: Send + 'static> Guest<T> {
+    /// Begins a guest of `module` whose store holds `data`.
+    pub fn builder_with(module: &Module, data: T) -> Builder<T> {
+        Builder::new(module, data)
+    }
+
+    pub(crate) fn from_inner(inner: Arc<Inner<T>>) -> Self {
+        Self { inner }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner<T> {
+        &self.inner
+    }
+
+    /// A handle that does not keep the guest.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakGuest<T> {
+        WeakGuest { inner: Arc::downgrade(&self.inner) }
+    }
+
+    /// What the guest exports.
+    #[must_use]
+    pub fn all_exports(&self) -> AsyncExports<T> {
+        AsyncExports::new(self.clone())
+    }
+
+    /// The guest's exports as the type that `#[asyncify::exports]` made.
+    ///
+    /// # Errors
+    /// [`Error::Exports`], which lists every export that is missing or has another signature.
+    pub fn exports<E: crate::exports::Exports>(&self) -> Result<E> {
+        crate::exports::bind(self)
+    }
+
+    /// Hands the guest to `f` when no call runs in it: its data, its memory, and plain calls.
+    ///
+    /// `f` runs within one poll and keeps the guest for as long.
+    ///
+    /// # Errors
+    /// [`Error::Reentered`] if it is awaited in a way that blocks inside an import of this guest.
+    pub async fn with<R>(&self, f: impl FnOnce(&mut GuestCx<'_, T>) -> R) -> Result<R> {
+        let mut f = Some(f);
+        poll_fn(|cx| {
+            let mut guard = std::task::ready!(self.poll_lock(cx))?;
+            let f = f.take().ok_or(Error::CallEnded)?;
+            Poll::Ready(Ok(f(&mut GuestCx::of(&mut guard))))
+        })
+        .await
+    }
+
+    /// As [`with`](Self::with), but does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if a call runs in the guest, [`Error::Reentered`] if that is the call this
+    /// is done from.
+    pub fn try_with<R>(&self, f: impl FnOnce(&mut GuestCx<'_, T>) -> R) -> Result<R> {
+        let mut guard = match self.inner.lock.try_lock() {
+            Ok(guard) => Guard(guard),
+            Err(Held::Within) => return Err(Error::Reentered),
+            Err(Held::Elsewhere) => return Err(Error::Busy),
+        };
+        guard.collect(&self.inner.mail);
+        Ok(f(&mut GuestCx::of(&mut guard)))
+    }
+
+    /// What the guest's calls hold and have held.
+    ///
+    /// # Errors
+    /// As [`try_with`](Self::try_with).
+    pub fn try_stats(&self) -> Result<Stats> {
+        self.try_with(|cx| cx.rt().stats)
+    }
+
+    /// What the guest's calls hold and have held.
+    ///
+    /// # Errors
+    /// As [`with`](Self::with).
+    pub async fn stats(&self) -> Result<Stats> {
+        self.with(|cx| cx.rt().stats).await
+    }
+
+    /// Whether an earlier call left the guest in a state that cannot be trusted.
+    ///
+    /// # Errors
+    /// As [`with`](Self::with).
+    pub async fn is_poisoned(&self) -> Result<bool> {
+        self.with(|cx| cx.rt().poison.is_some()).await
+    }
+
+    /// Opens a poisoned guest for new calls. Calls that were parked when it was poisoned end with
+    /// an error all the same.
+    ///
+    /// # Errors
+    /// As [`with`](Self::with).
+    pub async fn clear_poison(&self) -> Result<()> {
+        self.with(|cx| cx.rt().poison = None).await
+    }
+
+    #[inline]
+    pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, T>>> {
+        match self.inner.lock.poll_lock(cx) {
+            Poll::Ready(Ok(guard)) => {
+                let mut guard = Guard(guard);
+                guard.collect(&self.inner.mail);
+                Poll::Ready(Ok(guard))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Error::Reentered)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    pub(crate) fn poisonings(&self) -> u32 {
+        self.inner.holder.poisonings()
+    }
+
+    pub(crate) fn mail_waker(&self, key: Key, waker: Waker) {
+        self.inner.mail.write(|letters| {
+            letters.wakers.insert(key, waker);
+        });
+    }
+
+    pub(crate) fn mail_dropped(&self, key: Key, placed: Vec<u32>) {
+        self.inner.mail.write(|letters| letters.dropped.push((key, placed)));
+    }
+}
+
+impl<T: Send + 'static> WeakGuest<T> {
+    /// The guest, if it is still there.
+    ///
+    /// # Errors
+    /// [`Error::GuestGone`] if its last handle was dropped.
+    pub fn upgrade(&self) -> Result<Guest<T>> {
+        self.inner.upgrade().map(Guest::from_inner).ok_or(Error::GuestGone)
+    }
+}
+
+/// The guest's lock, held; what was left for its holder has been dealt with.
+pub(crate) struct Guard<'a, T: Send + 'static>(lock::Guard<'a, Store<State<T>>>);
+
+impl<T: Send + 'static> Guard<'_, T> {
+    #[inline]
+    fn collect(&mut self, mail: &Mailbox) {
+        if let Some(letters) = mail.collect() {
+            self.read(letters);
+        }
+    }
+
+    #[cold]
+    fn read(&mut self, letters: Letters) {
+        let mut cx = GuestCx::of(&mut self.0);
+        for (key, waker) in letters.wakers {
+            if let Some(record) = cx.rt().parked.get_mut(key) {
+                record.waker = waker;
+            }
+        }
+        for (key, placed) in letters.dropped {
+            cycle::discard(&mut cx, key);
+            cx.free_all(placed);
+        }
+    }
+}
+
+impl<T: Send + 'static> Deref for Guard<'_, T> {
+    type Target = Store<State<T>>;
+    fn deref(&self) -> &Store<State<T>> {
+        &self.0
+    }
+}
+
+impl<T: Send + 'static> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut Store<State<T>> {
+        &mut self.0
+    }
+}
+
+impl<T: Send + 'static> Clone for Guest<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T: Send + 'static> Clone for WeakGuest<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Weak::clone(&self.inner) }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Guest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exports = self.inner.exports.iter().map(|export| &export.name);
+        f.debug_struct("Guest").field("exports", &exports.collect::<Vec<_>>()).finish()
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for WeakGuest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakGuest")
+    }
+}

@@ -1,0 +1,294 @@
+//! What a host offers its guests: registration, and what happens when an import is called.
+
+mod dispatch;
+mod task;
+
+pub(crate) use dispatch::zeros;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use wasmtime::{AsContextMut, FuncType, Linker, Val};
+
+use crate::cx::GuestCx;
+use crate::error::{Error, Result, Trap};
+use crate::marshal::{Answer, ParamInfo, Site, ValueType, Values};
+use crate::state::State;
+
+/// A host: implemented by `#[asyncify::imports]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` offers no imports",
+    note = "annotate its `impl` block with `#[asyncify::imports(module = \"…\")]`"
+)]
+pub trait Imports: Send + Sync + Sized + 'static {
+    /// Every import of the block.
+    const IMPORTS: &'static [ImportInfo];
+
+    /// Adds every import of the block to `imports`.
+    fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>);
+}
+
+/// An import, as a host declares it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ImportInfo {
+    /// The module that the guest imports it from.
+    pub module: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// Whether it may suspend the guest: whether it is an `async fn`.
+    pub suspending: bool,
+    /// Its parameters, without the out-pointer of `result = "out"`.
+    pub params: &'static [ParamInfo],
+    /// The values of the out-pointer, if it has one.
+    pub out_pointer: &'static [ValueType],
+    /// The result's type, as written; empty where there is none.
+    pub result_ty: &'static str,
+    /// The values that it returns.
+    pub results: &'static [ValueType],
+    /// Its doc comment.
+    pub doc: &'static str,
+}
+
+impl ImportInfo {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new<M: Answer<R>, R>(
+        module: &'static str,
+        name: &'static str,
+        suspending: bool,
+        params: &'static [ParamInfo],
+        result_ty: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            module,
+            name,
+            suspending,
+            params,
+            out_pointer: M::Params::TYPES,
+            result_ty,
+            results: M::Results::TYPES,
+            doc,
+        }
+    }
+
+    /// Its wasm values.
+    fn signature(&self) -> (Vec<ValueType>, Vec<ValueType>) {
+        let params = self.params.iter().flat_map(|param| param.values);
+        (params.chain(self.out_pointer).copied().collect(), self.results.to_vec())
+    }
+
+    fn id(&self) -> (&'static str, &'static str) {
+        (self.module, self.name)
+    }
+
+    fn site(&self) -> Site<'static> {
+        Site::new(self.module, self.name, self.params)
+    }
+}
+
+impl fmt::Display for ImportInfo {
+    /// As the guest declares it: `env.fetch: (i32, i32, i32, i32) -> (i32)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (params, results) = self.signature();
+        write!(f, "{}.{}: {}", self.module, self.name, signature(&params, &results))
+    }
+}
+
+/// A signature as the guest's text format would have it.
+pub(crate) fn signature<V: fmt::Display>(params: &[V], results: &[V]) -> String {
+    let list = |values: &[V]| values.iter().map(V::to_string).collect::<Vec<_>>().join(", ");
+    format!("({}) -> ({})", list(params), list(results))
+}
+
+/// An import that the host lacks, or has with another signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImportMismatch {
+    /// The import, as `module.name`.
+    pub import: String,
+    /// What the module asks for.
+    pub wanted: String,
+    /// What the host has; `None` if it has nothing of that name.
+    pub defined: Option<String>,
+}
+
+impl ImportMismatch {
+    pub(crate) fn describe(mismatches: &[Self]) -> String {
+        let mut text = format!("{} of the module's imports cannot be linked:", mismatches.len());
+        for Self { import, wanted, defined } in mismatches {
+            let defined = defined.as_deref().unwrap_or("none");
+            let row =
+                format!("\n    `{import}`: the module wants {wanted}, the host has {defined}");
+            text.push_str(&row);
+        }
+        text + "\ndefine them, or let missing ones trap with `Builder::trap_unknown_imports`"
+    }
+}
+
+/// What an import's body answers with.
+pub enum ImportResult {
+    /// The results, now.
+    Sync(Vec<Val>),
+    /// The results, when this future is ready. The guest waits, if it is not ready at once.
+    Async(Pin<Box<dyn Future<Output = Result<Vec<Val>, Trap>> + Send>>),
+}
+
+impl ImportResult {
+    /// The results when `future` is ready.
+    pub fn wait(future: impl Future<Output = Result<Vec<Val>, Trap>> + Send + 'static) -> Self {
+        Self::Async(Box::pin(future))
+    }
+}
+
+impl fmt::Debug for ImportResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sync(results) => f.debug_tuple("Sync").field(results).finish(),
+            Self::Async(_) => f.write_str("Async(_)"),
+        }
+    }
+}
+
+/// The imports of a guest whose store holds a `T`: what `#[asyncify::imports]` fills in, and what
+/// can be filled in by hand.
+///
+/// ```
+/// use asyncify::{AsyncImports, ImportResult};
+/// use asyncify::wasmtime::{Engine, FuncType, Val, ValType};
+///
+/// let engine = Engine::default();
+/// let mut imports = AsyncImports::<()>::new();
+/// let ty = FuncType::new(&engine, [ValType::I32], [ValType::I32]);
+/// imports.define("env", "double", ty, |_, params| {
+///     let number = params[0].unwrap_i32();
+///     Ok(ImportResult::wait(async move { Ok(vec![Val::I32(number * 2)]) }))
+/// });
+/// assert_eq!(imports.wasm_opt_args(), "--pass-arg=asyncify-imports@env.double");
+/// ```
+pub struct AsyncImports<T: Send + 'static> {
+    definitions: Vec<Definition<T>>,
+}
+
+type Define<T> = Box<dyn Fn(&mut Linker<State<T>>) -> wasmtime::Result<()> + Send + Sync>;
+
+struct Definition<T: Send + 'static> {
+    module: String,
+    name: String,
+    suspending: bool,
+    define: Define<T>,
+}
+
+impl<T: Send + 'static> Default for AsyncImports<T> {
+    fn default() -> Self {
+        Self { definitions: Vec::new() }
+    }
+}
+
+impl<T: Send + 'static> AsyncImports<T> {
+    /// No imports.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the imports of an annotated host.
+    pub fn host<H: Imports>(&mut self, host: Arc<H>) -> &mut Self {
+        H::register(host, self);
+        self
+    }
+
+    /// Adds all of `others`.
+    pub(crate) fn append(&mut self, mut others: Self) {
+        self.definitions.append(&mut others.definitions);
+    }
+
+    /// Adds an import with dynamic values. It may suspend.
+    ///
+    /// `body` is handed the guest and the arguments; it runs in state 0, on the guest's stack.
+    /// Values of another number or type than `ty` says end the call.
+    pub fn define<F>(&mut self, module: &str, name: &str, ty: FuncType, body: F) -> &mut Self
+    where
+        F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap> + Send + Sync + 'static,
+    {
+        let (module_name, body) = ((module.to_owned(), name.to_owned()), Arc::new(body));
+        self.add(module, name, true, move |linker| {
+            let (import, body) = (module_name.clone(), Arc::clone(&body));
+            let (module, name) = &module_name;
+            let types: Vec<_> = ty.results().collect();
+            linker.func_new(module, name, ty.clone(), move |mut caller, params, results| {
+                let mut cx = GuestCx::new(caller.as_context_mut());
+                match dispatch::dynamic(&mut cx, &import, params, &*body)? {
+                    Some(answer) => dispatch::give(&cx, &import, &types, results, &answer)?,
+                    None => results.clone_from_slice(&zeros(types.iter().cloned())?),
+                }
+                Ok(())
+            })?;
+            Ok(())
+        })
+    }
+
+    /// What Binaryen's pass is told, so that it instruments for these imports: the arguments of
+    /// `wasm-opt` beside `--asyncify`.
+    #[must_use]
+    pub fn wasm_opt_args(&self) -> String {
+        let suspending = self.definitions.iter().filter(|import| import.suspending);
+        wasm_opt_args(suspending.map(|import| (&*import.module, &*import.name)))
+    }
+
+    /// The suspending imports, as (module, name).
+    pub fn suspending_imports(&self) -> impl Iterator<Item = (&str, &str)> {
+        let suspending = self.definitions.iter().filter(|import| import.suspending);
+        suspending.map(|import| (&*import.module, &*import.name))
+    }
+
+    /// Defines the imports in `linker`, for a guest that is made with
+    /// [`Guest::from_parts`](crate::Guest::from_parts).
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the linker has an import of the same name already.
+    pub fn add_to_linker(&self, linker: &mut Linker<State<T>>) -> Result<()> {
+        for Definition { module, name, define, .. } in &self.definitions {
+            define(linker).map_err(|error| {
+                Error::Config(format!("import `{module}.{name}` cannot be defined: {error}"))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn add<F>(&mut self, module: &str, name: &str, suspending: bool, define: F) -> &mut Self
+    where
+        F: Fn(&mut Linker<State<T>>) -> wasmtime::Result<()> + Send + Sync + 'static,
+    {
+        self.definitions.push(Definition {
+            module: module.to_owned(),
+            name: name.to_owned(),
+            suspending,
+            define: Box::new(define),
+        });
+        self
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for AsyncImports<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.definitions.iter().map(|import| (&import.module, &import.name));
+        f.debug_list().entries(names).finish()
+    }
+}
+
+pub(crate) fn wasm_opt_args<'a>(suspending: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let names: Vec<_> = suspending.map(|(module, name)| format!("{module}.{name}")).collect();
+    format!("--pass-arg=asyncify-imports@{}", names.join(","))
+}
+
+/// The arguments for the suspending imports of `H`.
+#[doc(hidden)]
+#[must_use]
+pub fn host_wasm_opt_args<H: Imports>() -> String {
+    let suspending = H::IMPORTS.iter().filter(|import| import.suspending);
+    wasm_opt_args(suspending.map(ImportInfo::id))
+}

@@ -1,0 +1,264 @@
+//! What happens when the guest calls an import: marshal in, poll, park or answer, marshal out.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use wasmtime::{AsContextMut, Caller, Val, ValType};
+
+use super::task::{DynTask, Task};
+use super::{AsyncImports, ImportInfo, ImportResult, signature};
+use crate::cx::GuestCx;
+use crate::cycle::{self, Entered};
+use crate::error::{Error, Result, Trap};
+use crate::machine::Kind;
+use crate::marshal::{Answer, Concat, IntoGuest, Params, Values};
+use crate::state::State;
+
+type Wire<P, M, R> = <<P as Params>::Values as Concat<<M as Answer<R>>::Params>>::Out;
+
+impl<T: Send + 'static> AsyncImports<T> {
+    fn add_typed<P, M, R, F>(&mut self, info: &'static ImportInfo, function: F)
+    where
+        P: Params<Values: Concat<M::Params>>,
+        M: Answer<R>,
+        F: Fn(Caller<'_, State<T>>, Wire<P, M, R>) -> wasmtime::Result<M::Results>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let function = Arc::new(function);
+        self.add(info.module, info.name, info.suspending, move |linker| {
+            let function = Arc::clone(&function);
+            Wire::<P, M, R>::define(linker, info.module, info.name, move |caller, values| {
+                function(caller, values)
+            })
+        });
+    }
+
+    /// Not public API: an `async fn` of an annotated block.
+    #[doc(hidden)]
+    pub fn suspending<P, M, R, H, F, Fut>(
+        &mut self,
+        info: &'static ImportInfo,
+        host: &Arc<H>,
+        body: F,
+    ) where
+        P: Params<Values: Concat<M::Params>>,
+        M: Answer<R>,
+        R: IntoGuest + Send + 'static,
+        H: Send + Sync + 'static,
+        F: Fn(Arc<H>, P::Owned) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = (Arc<H>, R, P::Kept)> + Send + 'static,
+    {
+        let host = Arc::clone(host);
+        let index = self.definitions.len();
+        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+            let mut cx = GuestCx::new(caller.as_context_mut());
+            let (answer, out) = match cycle::enter_suspending(&mut cx, info.id())? {
+                Entered::Called => {
+                    let (params, out) = P::Values::split(values);
+                    let owned = P::own(&mut cx, params, info.site())?;
+                    let rt = cx.rt();
+                    let task = Task::<H, Fut, M::Params>::in_place(&mut rt.tasks, index, info)?;
+                    let host = task.host.take().unwrap_or_else(|| Arc::clone(&host));
+                    let ready = task.start(body(host, owned), &rt.run.waker, &rt.holder);
+                    match ready {
+                        Some(answer) => (answer, out),
+                        None => {
+                            task.out = Some(out);
+                            if let Some(task) = rt.tasks[index].take() {
+                                cycle::start_unwind(&mut cx, task)?;
+                            }
+                            return Ok(M::Results::zero());
+                        }
+                    }
+                }
+                Entered::Resumed(resuming) => {
+                    if let Some(values) = resuming.instead {
+                        return instead(info.id(), &values);
+                    }
+                    let pending: Box<dyn Any> = resuming.pending;
+                    let Ok(mut task) = pending.downcast::<Task<H, Fut, M::Params>>() else {
+                        return Err(other_signature(info.id()).into());
+                    };
+                    let answer = task.finish().zip(task.out.take());
+                    if let Some(place) = cx.rt().tasks.get_mut(index) {
+                        *place = Some(task);
+                    }
+                    answer.ok_or_else(|| other_signature(info.id()))?
+                }
+            };
+            let (host, answer, kept) = answer;
+            if let Some(task) = Task::<H, Fut, M::Params>::kept(&mut cx.rt().tasks, index) {
+                task.host = Some(host);
+            }
+            P::finish(&mut cx, kept, info.site())?;
+            let sent = M::send(&mut cx, out, answer);
+            Ok(sent.map_err(|cause| info.site().result().error(cause))?)
+        });
+    }
+
+    /// Not public API: a plain `fn` of an annotated block.
+    #[doc(hidden)]
+    pub fn plain<P, M, R, H, F>(&mut self, info: &'static ImportInfo, host: &Arc<H>, body: F)
+    where
+        P: Params<Values: Concat<M::Params>>,
+        M: Answer<R>,
+        R: IntoGuest + 'static,
+        H: Send + Sync + 'static,
+        F: for<'a> Fn(&'a H, P::Lent<'a>) -> R + Send + Sync + 'static,
+    {
+        let host = Arc::clone(host);
+        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+            let mut cx = GuestCx::new(caller.as_context_mut());
+            cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
+            let (params, out) = P::Values::split(values);
+            let (staged, mut kept) = P::stage(&mut cx, params, info.site())?;
+            let answer = body(&host, P::lend(staged, &mut kept, cx.memory(), info.site())?);
+            P::finish(&mut cx, kept, info.site())?;
+            let sent = M::send(&mut cx, out, answer);
+            Ok(sent.map_err(|cause| info.site().result().error(cause))?)
+        });
+    }
+
+    /// Not public API: a plain `fn` of an annotated block that takes the guest.
+    #[doc(hidden)]
+    pub fn plain_with_guest<P, M, R, H, F>(
+        &mut self,
+        info: &'static ImportInfo,
+        host: &Arc<H>,
+        body: F,
+    ) where
+        P: Params<Values: Concat<M::Params>>,
+        M: Answer<R>,
+        R: IntoGuest + 'static,
+        H: Send + Sync + 'static,
+        F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Send + Sync + 'static,
+    {
+        let host = Arc::clone(host);
+        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+            let mut cx = GuestCx::new(caller.as_context_mut());
+            cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
+            let (params, out) = P::Values::split(values);
+            let owned = P::own(&mut cx, params, info.site())?;
+            let (answer, kept) = body(&host, &mut cx, owned);
+            P::finish(&mut cx, kept, info.site())?;
+            let sent = M::send(&mut cx, out, answer);
+            Ok(sent.map_err(|cause| info.site().result().error(cause))?)
+        });
+    }
+
+    /// Not public API: a plain `fn` marked `#[asyncify(trampoline)]`. What it calls may suspend:
+    /// then it is left, and called again when the guest is rewound.
+    #[doc(hidden)]
+    pub fn trampoline<P, M, R, H, F>(&mut self, info: &'static ImportInfo, host: &Arc<H>, body: F)
+    where
+        P: Params<Values: Concat<M::Params>>,
+        M: Answer<R>,
+        R: IntoGuest + 'static,
+        H: Send + Sync + 'static,
+        F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Send + Sync + 'static,
+    {
+        let host = Arc::clone(host);
+        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+            let mut cx = GuestCx::new(caller.as_context_mut());
+            cycle::enter_plain(&mut cx, Kind::Trampoline, info.id())?;
+            let (params, out) = P::Values::split(values);
+            let owned = P::own(&mut cx, params, info.site())?;
+            let (answer, kept) = cycle::through(&mut cx, |cx| body(&host, cx, owned));
+            if cycle::is_unwinding(&mut cx) {
+                return Ok(M::Results::zero());
+            }
+            P::finish(&mut cx, kept, info.site())?;
+            let sent = M::send(&mut cx, out, answer);
+            Ok(sent.map_err(|cause| info.site().result().error(cause))?)
+        });
+    }
+}
+
+/// The values that a call was cancelled with.
+#[cold]
+fn instead<R: Values>((module, name): (&str, &str), values: &[Val]) -> wasmtime::Result<R> {
+    R::from_vals(values).ok_or_else(|| {
+        let wanted = signature(&[], R::TYPES);
+        Error::out_of_step(format!(
+            "`{module}.{name}` was to be answered with {values:?}, but its type is {wanted}"
+        ))
+        .into()
+    })
+}
+
+#[cold]
+fn other_signature((module, name): (&str, &str)) -> Error {
+    Error::out_of_step(format!(
+        "it was rewound into `{module}.{name}`, but another import had suspended"
+    ))
+}
+
+/// A dynamic import is entered: its results, unless it suspends.
+pub(crate) fn dynamic<T, F>(
+    cx: &mut GuestCx<'_, T>,
+    import: &(String, String),
+    params: &[Val],
+    body: &F,
+) -> Result<Option<Vec<Val>>>
+where
+    T: Send + 'static,
+    F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap>,
+{
+    match cycle::enter_suspending(cx, (&import.0, &import.1))? {
+        Entered::Called => match body(cx, params).map_err(Trap::into_error)? {
+            ImportResult::Sync(results) => Ok(Some(results)),
+            ImportResult::Async(future) => {
+                let mut task = DynTask::new(import, future);
+                let rt = cx.rt();
+                match task.start(&rt.run.waker, &rt.holder) {
+                    Some(answer) => answer.map(Some).map_err(Trap::into_error),
+                    None => cycle::start_unwind(cx, Box::new(task)).map(|()| None),
+                }
+            }
+        },
+        Entered::Resumed(resuming) => {
+            if let Some(values) = resuming.instead {
+                return Ok(Some(values));
+            }
+            let pending: Box<dyn Any> = resuming.pending;
+            let answer = match pending.downcast::<DynTask>() {
+                Ok(task) => task.answer_to(import),
+                Err(_) => None,
+            };
+            let answer = answer.ok_or_else(|| other_signature((&import.0, &import.1)))?;
+            answer.map(Some).map_err(Trap::into_error)
+        }
+    }
+}
+
+/// Hands dynamic results to the guest.
+pub(crate) fn give<T: Send + 'static>(
+    cx: &GuestCx<'_, T>,
+    (module, name): &(String, String),
+    types: &[ValType],
+    results: &mut [Val],
+    answer: &[Val],
+) -> Result<()> {
+    let fits = |(val, ty): (&Val, &ValType)| val.matches_ty(&cx.store, ty).unwrap_or(false);
+    if answer.len() != types.len() || !answer.iter().zip(types).all(fits) {
+        let wanted = signature(&[], types);
+        return Err(Error::BadValue {
+            function: format!("{module}.{name}"),
+            parameter: "result".to_owned(),
+            source: format!("it answered {answer:?}, and its type is {wanted}").into(),
+        });
+    }
+    results.clone_from_slice(answer);
+    Ok(())
+}
+
+/// A zero of each type.
+pub(crate) fn zeros(types: impl Iterator<Item = ValType>) -> wasmtime::Result<Vec<Val>> {
+    let zero = |ty: ValType| {
+        Val::default_for_ty(&ty)
+            .ok_or_else(|| wasmtime::Error::msg(format!("a {ty} has no default value")))
+    };
+    types.map(zero).collect()
+}

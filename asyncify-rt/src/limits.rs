@@ -1,0 +1,75 @@
+//! How much a guest may have in flight, and how much it has had.
+
+/// Bounds on what one guest's calls can hold. Reaching one ends the call that would cross it with
+/// [`Error::Limit`](crate::Error::Limit); the others go on.
+///
+/// ```
+/// use asyncify::Limits;
+/// let limits = Limits::default().parked_calls(1_000).suspensions_per_call(10_000);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub(crate) parked_calls: usize,
+    pub(crate) parked_bytes: u64,
+    pub(crate) suspensions_per_call: u64,
+    pub(crate) window_bytes: u64,
+}
+
+impl Default for Limits {
+    /// 2,000,000 parked calls, 1 GiB of parked frames and shadow stacks, a window of 16 MiB, and
+    /// any number of suspensions.
+    fn default() -> Self {
+        Self {
+            parked_calls: 2_000_000,
+            parked_bytes: 1 << 30,
+            suspensions_per_call: u64::MAX,
+            window_bytes: 16 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// How many calls may be parked at once.
+    #[must_use]
+    pub fn parked_calls(self, calls: usize) -> Self {
+        Self { parked_calls: calls, ..self }
+    }
+
+    /// How many bytes the parked calls' frames and copied shadow stacks may take on the host.
+    #[must_use]
+    pub fn parked_bytes(self, bytes: u64) -> Self {
+        Self { parked_bytes: bytes, ..self }
+    }
+
+    /// How often one call may suspend.
+    #[must_use]
+    pub fn suspensions_per_call(self, suspensions: u64) -> Self {
+        Self { suspensions_per_call: suspensions, ..self }
+    }
+
+    /// How many bytes the window may grow to, in the guest's memory.
+    #[must_use]
+    pub fn window_bytes(self, bytes: u64) -> Self {
+        Self { window_bytes: bytes, ..self }
+    }
+}
+
+/// What a guest's calls hold and have held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls that are parked now.
+    pub parked_calls: usize,
+    /// Bytes of frames and copied shadow stacks that they hold on the host.
+    pub parked_bytes: u64,
+    /// The most calls that were parked at once.
+    pub most_parked_calls: usize,
+    /// The most bytes that one call's frames took in the window.
+    pub most_window_bytes: u64,
+    /// The window's size in the guest's memory, in bytes.
+    pub window_bytes: u64,
+    /// Shadow stack regions that were made in the guest's memory.
+    pub regions: usize,
+    /// How often a call has suspended.
+    pub suspensions: u64,
+}

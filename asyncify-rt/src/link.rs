@@ -1,0 +1,229 @@
+//! From a module to a guest: what is checked, and what the runtime drives it by.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wasmtime::{Extern, ExternType, Instance, Linker, Memory, MemoryType, Store};
+
+use crate::abi::Asyncify;
+use crate::builder::{Settings, StackPointerSetting};
+use crate::cx::GuestCx;
+use crate::error::{Error, Result};
+use crate::function::signature_of;
+use crate::guest::{Export, Guest, Inner};
+use crate::imports::{AsyncImports, ImportMismatch};
+use crate::lock::Lock;
+use crate::machine::MaySuspend;
+use crate::mail::Mailbox;
+use crate::module::{Findings, MemoryFinding, Module, StackPointer};
+use crate::room::Room;
+use crate::shadow_stack::{Pointer, ShadowStack};
+use crate::state::State;
+
+pub(crate) fn instantiation(error: wasmtime::Error) -> Error {
+    Error::Instantiate { source: error.into() }
+}
+
+/// A suspending import in a module that cannot suspend there is told before anything runs.
+pub(crate) fn check_instrumentation<T: Send + 'static>(
+    module: &Module,
+    imports: &AsyncImports<T>,
+    trust: bool,
+) -> Result<()> {
+    let asked: Vec<_> = module.wasmtime().imports().collect();
+    let bound = |(from, name): &(&str, &str)| {
+        asked.iter().any(|import| import.module() == *from && import.name() == *name)
+    };
+    let suspending: Vec<_> = imports.suspending_imports().filter(bound).collect();
+    if suspending.is_empty() {
+        return Ok(());
+    }
+    let findings = module.findings();
+    if findings.asyncify().is_none() {
+        return Err(Error::NotInstrumented {
+            suspending: suspending.iter().map(|(from, name)| format!("{from}.{name}")).collect(),
+            wasm_opt_args: imports.wasm_opt_args(),
+        });
+    }
+    match findings.uninstrumented_callers(&suspending).into_iter().next() {
+        Some((import, functions)) if !trust => Err(Error::UninstrumentedCaller {
+            import,
+            functions,
+            wasm_opt_args: imports.wasm_opt_args(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// An imported memory that nobody defines is made, to the limits the module declares.
+pub(crate) fn define_memory<T: Send + 'static>(
+    module: &Module,
+    linker: &mut Linker<State<T>>,
+    store: &mut Store<State<T>>,
+) -> Result<()> {
+    for import in module.wasmtime().imports() {
+        let ExternType::Memory(ty) = import.ty() else {
+            continue;
+        };
+        if linker.get(&mut *store, import.module(), import.name()).is_err() {
+            let memory = Memory::new(&mut *store, ty).map_err(instantiation)?;
+            linker
+                .define(&mut *store, import.module(), import.name(), memory)
+                .map_err(instantiation)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check_imports<T: Send + 'static>(
+    module: &Module,
+    linker: &Linker<State<T>>,
+    store: &mut Store<State<T>>,
+) -> Result<()> {
+    let mut mismatches = Vec::new();
+    for import in module.wasmtime().imports() {
+        let (wanted, name) = (import.ty(), format!("{}.{}", import.module(), import.name()));
+        let defined = linker.get(&mut *store, import.module(), import.name());
+        let defined = defined.ok().map(|item| item.ty(&*store));
+        let fits = match (&wanted, &defined) {
+            (ExternType::Func(wanted), Some(ExternType::Func(defined))) => defined.matches(wanted),
+            // The engine compares the limits of these.
+            (ExternType::Memory(_), Some(ExternType::Memory(_)))
+            | (ExternType::Table(_), Some(ExternType::Table(_)))
+            | (ExternType::Global(_), Some(ExternType::Global(_))) => true,
+            _ => false,
+        };
+        if !fits {
+            mismatches.push(ImportMismatch {
+                import: name,
+                wanted: describe(&wanted),
+                defined: defined.as_ref().map(describe),
+            });
+        }
+    }
+    if mismatches.is_empty() { Ok(()) } else { Err(Error::Imports(mismatches)) }
+}
+
+fn describe(ty: &ExternType) -> String {
+    match ty {
+        ExternType::Func(ty) => signature_of(ty),
+        ExternType::Global(ty) => format!("a global of type {}", ty.content()),
+        ExternType::Table(_) => "a table".to_owned(),
+        ExternType::Memory(ty) => describe_memory(ty),
+        ExternType::Tag(_) => "a tag".to_owned(),
+    }
+}
+
+fn describe_memory(ty: &MemoryType) -> String {
+    match ty.maximum() {
+        Some(maximum) => format!("a memory of {} to {maximum} pages", ty.minimum()),
+        None => format!("a memory of {} pages or more", ty.minimum()),
+    }
+}
+
+/// Makes a guest of an instance: finds what the runtime drives it by.
+pub(crate) fn assemble<T: Send + 'static>(
+    module: &Module,
+    mut store: Store<State<T>>,
+    instance: Instance,
+    settings: Settings,
+) -> Result<Guest<T>> {
+    let findings = module.findings();
+    let all: HashMap<String, Extern> = instance
+        .exports(&mut store)
+        .map(|export| (export.name().to_owned(), export.clone().into_extern()))
+        .collect();
+    let hidden: Vec<&str> = findings
+        .asyncify()
+        .into_iter()
+        .flat_map(|asyncify| asyncify.functions().chain([asyncify.state(), asyncify.data()]))
+        .chain(findings.added_exports().iter().map(String::as_str))
+        .collect();
+    let exports = module
+        .wasmtime()
+        .exports()
+        .filter(|export| !hidden.contains(&export.name()))
+        .filter_map(|export| {
+            let item = all.get(export.name())?.clone();
+            Some(Export { name: export.name().into(), item, ty: export.ty() })
+        })
+        .collect();
+    let holder = Arc::clone(&store.data().rt.holder);
+    let deadline = settings.deadline;
+    link_runtime(&mut GuestCx::of(&mut store), findings, all, settings)?;
+    store.data_mut().rt.deadline = deadline;
+    let inner = Arc::new_cyclic(|weak| {
+        store.data_mut().guest = weak.clone();
+        let lock = Lock::new(store, Arc::clone(&holder));
+        Inner { lock, holder, mail: Mailbox::default(), exports }
+    });
+    Ok(Guest::from_inner(inner))
+}
+
+fn link_runtime<T: Send + 'static>(
+    cx: &mut GuestCx<'_, T>,
+    findings: &Findings,
+    exports: HashMap<String, Extern>,
+    settings: Settings,
+) -> Result<()> {
+    let missing = |name: &str| {
+        Error::Config(format!("the instance has no export `{name}`; it is of another module"))
+    };
+    let global = |name: &str| match exports.get(name) {
+        Some(Extern::Global(global)) => Ok(*global),
+        _ => Err(missing(name)),
+    };
+    let asyncify = match findings.asyncify() {
+        Some(found) => {
+            let (state, data) = (global(found.state())?, global(found.data())?);
+            Some(Asyncify::new(state, data, findings.pointer_width()))
+        }
+        None => None,
+    };
+    let memory = match findings.memory().map(MemoryFinding::export) {
+        Some(name) => match exports.get(name) {
+            Some(Extern::Memory(memory)) => Some(*memory),
+            _ => return Err(missing(name)),
+        },
+        None => None,
+    };
+    let pointer = pointer(findings, settings.stack_pointer.as_ref())?;
+    let pointer = match pointer {
+        Ok(name) => Pointer::Known { global: global(&name)?, width: findings.pointer_width() },
+        Err(pointer) => pointer,
+    };
+    let rt = cx.rt();
+    rt.asyncify = asyncify;
+    rt.memory = memory;
+    rt.exports = Arc::new(exports);
+    rt.stack =
+        ShadowStack::new(pointer, settings.policy, settings.region_size, findings.stack_size());
+    if let Some(size) = settings.window_size {
+        rt.window.want(size);
+    }
+    rt.limits = settings.limits;
+    rt.trap_poisons = !settings.trap_clears;
+    rt.host_end_poisons = settings.host_end_poisons;
+    rt.machine.may_suspend = MaySuspend::HostFrame;
+    let room = Room::new(cx, settings.place, findings)?;
+    cx.rt().room = room;
+    Ok(())
+}
+
+/// The export of the stack pointer, or what is known instead.
+fn pointer(
+    findings: &Findings,
+    setting: Option<&StackPointerSetting>,
+) -> Result<std::result::Result<String, Pointer>> {
+    Ok(match (setting, findings.stack_pointer()) {
+        (Some(StackPointerSetting::None), _) | (None, StackPointer::Absent) => Err(Pointer::Absent),
+        (Some(StackPointerSetting::Global(name)), _) => {
+            let export = findings.global_export(name).ok_or_else(|| {
+                Error::Config(format!("the module has no mutable global `{name}`"))
+            })?;
+            Ok(export.to_owned())
+        }
+        (None, StackPointer::Found { export, .. }) => Ok(export.clone()),
+        (None, StackPointer::Uncertain { reason }) => Err(Pointer::Uncertain(reason.clone())),
+    })
+}

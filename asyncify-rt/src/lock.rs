@@ -1,0 +1,200 @@
+//! The lock around a guest: held within one synchronous poll, never across an await.
+//!
+//! Unlocking wakes everybody who waits and hands the lock to nobody: a waiter that is no longer
+//! polled (`select!` on `&mut call`) then holds up no one. The guard is not `Send`, so a future
+//! that kept it across an await would not be `Send` either.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, Waker};
+
+/// How often a task may ask for the lock from inside the import that holds it. A combinator asks
+/// a few times within a poll; an executor that blocks in there would ask for ever.
+const ASKS_WITHIN_IMPORT: u32 = 1_000;
+
+/// Why the lock cannot be had now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// By another thread, or by a call that this very poll lets go on.
+    Elsewhere,
+    /// By an import of the guest, further up on this thread's stack, that waits for us.
+    Within,
+}
+
+/// Who holds the lock, shared with the imports that run under it.
+#[derive(Debug, Default)]
+pub(crate) struct Holder {
+    /// By [`thread_mark`]; 0 for none.
+    thread: AtomicUsize,
+    /// Whether a suspending import's future is being polled, so that asking for the lock in there
+    /// may end in a wait.
+    polling: AtomicBool,
+    /// How often that future has asked for the lock.
+    asks: AtomicU32,
+    /// How often the guest has been poisoned: parked calls look at it without the lock.
+    poisonings: AtomicU32,
+}
+
+impl Holder {
+    /// Says that an import's future is being polled, or no longer.
+    #[inline]
+    pub(crate) fn set_polling(&self, polling: bool) {
+        self.polling.store(polling, Ordering::Relaxed);
+    }
+
+    /// Tells parked calls to look after themselves.
+    pub(crate) fn note_poisoning(&self) {
+        self.poisonings.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often the guest has been poisoned.
+    #[inline]
+    pub(crate) fn poisonings(&self) -> u32 {
+        self.poisonings.load(Ordering::SeqCst)
+    }
+
+    fn is_this_thread(&self) -> bool {
+        self.thread.load(Ordering::Relaxed) == thread_mark()
+    }
+
+    /// What somebody who found the lock held is told.
+    #[cold]
+    fn ask(&self) -> Held {
+        let within = self.is_this_thread()
+            && !(self.polling.load(Ordering::Relaxed)
+                && self.asks.fetch_add(1, Ordering::Relaxed) < ASKS_WITHIN_IMPORT);
+        if within { Held::Within } else { Held::Elsewhere }
+    }
+}
+
+/// A number that no two living threads share, never 0.
+fn thread_mark() -> usize {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.with(|mark| std::ptr::from_ref(mark).addr())
+}
+
+#[derive(Debug)]
+pub(crate) struct Lock<S> {
+    value: Mutex<S>,
+    holder: Arc<Holder>,
+    waiters: Waiters,
+}
+
+#[derive(Debug, Default)]
+struct Waiters {
+    /// Whether `wakers` may hold anything.
+    any: AtomicBool,
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl<S> Lock<S> {
+    pub(crate) fn new(value: S, holder: Arc<Holder>) -> Self {
+        Self { value: Mutex::new(value), holder, waiters: Waiters::default() }
+    }
+
+    /// The lock, if it is free.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Result<Guard<'_, S>, Held> {
+        let value = match self.value.try_lock() {
+            Ok(value) => value,
+            // A panic in a host function was dealt with where it passed the guest.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(self.holder.ask()),
+        };
+        self.holder.thread.store(thread_mark(), Ordering::Relaxed);
+        Ok(Guard { holder: &self.holder, value, _wake: WakeAll(&self.waiters) })
+    }
+
+    /// The lock, or a wake when it is free.
+    #[inline]
+    pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, S>, Held>> {
+        match self.try_lock() {
+            Err(Held::Elsewhere) => self.wait(cx),
+            taken => Poll::Ready(taken),
+        }
+    }
+
+    #[cold]
+    fn wait(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, S>, Held>> {
+        self.waiters.push(cx.waker());
+        if self.holder.is_this_thread() {
+            // The lock is free when the import has parked. Asking again at once finds out an
+            // executor that blocks inside the import.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.try_lock() {
+            Ok(guard) => Poll::Ready(Ok(guard)),
+            Err(_) => Poll::Pending,
+        }
+    }
+}
+
+impl Waiters {
+    fn push(&self, waker: &Waker) {
+        {
+            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            if !wakers.last().is_some_and(|last| last.will_wake(waker)) {
+                wakers.push(waker.clone());
+            }
+            self.any.store(true, Ordering::Relaxed);
+        }
+        // Pairs with the fence in `WakeAll`: the holder sees us, or we see the lock free.
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// The lock, until it is dropped. Fields are dropped in their order: unlock, then wake.
+pub(crate) struct Guard<'a, S> {
+    holder: &'a Holder,
+    value: MutexGuard<'a, S>,
+    _wake: WakeAll<'a>,
+}
+
+impl<S> Drop for Guard<'_, S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.holder.thread.store(0, Ordering::Relaxed);
+        self.holder.asks.store(0, Ordering::Relaxed);
+    }
+}
+
+impl<S> Deref for Guard<'_, S> {
+    type Target = S;
+    fn deref(&self) -> &S {
+        &self.value
+    }
+}
+
+impl<S> DerefMut for Guard<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.value
+    }
+}
+
+struct WakeAll<'a>(&'a Waiters);
+
+impl Drop for WakeAll<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        fence(Ordering::SeqCst);
+        if self.0.any.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+}
+
+impl WakeAll<'_> {
+    #[cold]
+    fn wake(&self) {
+        let wakers = {
+            let mut wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.any.store(false, Ordering::Relaxed);
+            std::mem::take(&mut *wakers)
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What calls have to say about their records when they do not hold the guest's lock.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
+
+use crate::parked::Key;
+
+/// Letters to whoever takes the lock next.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    /// Whether there may be any.
+    any: AtomicBool,
+    letters: Mutex<Letters>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Letters {
+    /// Calls that were dropped, and what was placed in the guest for their arguments.
+    pub(crate) dropped: Vec<(Key, Vec<u32>)>,
+    /// Calls that are polled with another waker than before.
+    pub(crate) wakers: HashMap<Key, Waker>,
+}
+
+impl Mailbox {
+    pub(crate) fn write(&self, letter: impl FnOnce(&mut Letters)) {
+        letter(&mut self.letters.lock().unwrap_or_else(PoisonError::into_inner));
+        self.any.store(true, Ordering::SeqCst);
+    }
+
+    /// All letters, if there are any.
+    #[inline]
+    pub(crate) fn collect(&self) -> Option<Letters> {
+        if self.any.load(Ordering::SeqCst) { Some(self.take()) } else { None }
+    }
+
+    #[cold]
+    fn take(&self) -> Letters {
+        self.any.store(false, Ordering::SeqCst);
+        std::mem::take(&mut self.letters.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

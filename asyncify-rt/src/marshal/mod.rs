@@ -1,0 +1,88 @@
+//! Values between guest and host: what crosses, and in which wasm values.
+//!
+//! [`FromGuest`] runs when an import is entered, [`IntoGuest`] when it answers; for exports it is
+//! the other way round. Both see the guest, so a type may read the memory or call the guest's own
+//! functions to build itself.
+
+mod args;
+mod out_buf;
+mod params;
+mod results;
+mod scalars;
+mod slices;
+mod wire;
+
+pub use args::{Arg, Args, Output};
+pub use out_buf::OutBuf;
+pub use params::{Mut, Param, ParamInfo, Params, Ref, Site, Val, Writable};
+pub use results::{Answer, Direct, Errno, FromGuestError, GuestError, OutPtr, OutPtrAbi};
+pub use scalars::GuestPtr;
+pub use slices::Borrowed;
+pub use wire::{Concat, ParamAbi, ResultAbi, Slice, Value, ValueType, Values};
+
+use crate::cx::GuestCx;
+use crate::error::Trap;
+
+/// A value that comes from the guest: an import's parameter, or an export's result.
+///
+/// ```
+/// use asyncify::{FromGuest, GuestCx, Trap};
+///
+/// /// A handle that the guest passes as a number.
+/// struct Handle(u32);
+///
+/// impl FromGuest for Handle {
+///     type Abi = u32;
+///     fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: u32) -> Result<Self, Trap> {
+///         Ok(Handle(abi))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from the guest",
+    label = "not a type that a guest can pass",
+    note = "integers, floats, `bool`, `char`, `&str`, `String`, `&[u8]`, `Vec<u8>`, `&mut OutBuf` and `GuestPtr<T>` can; for a type of your own, implement `asyncify::FromGuest`"
+)]
+pub trait FromGuest: Sized {
+    /// Its wasm values: one, a tuple of them, or a [`Slice`].
+    type Abi: Copy + Send + 'static;
+
+    /// Reads the value, in state 0: the guest's memory and its plain exports are at hand.
+    ///
+    /// # Errors
+    /// Any error ends the call; the caller is told the function and the parameter.
+    fn from_guest<T: Send + 'static>(cx: &mut GuestCx<'_, T>, abi: Self::Abi)
+    -> Result<Self, Trap>;
+}
+
+/// A value that goes to the guest: an import's answer, or an export's parameter.
+///
+/// ```
+/// use asyncify::{GuestCx, IntoGuest, Trap};
+///
+/// /// A text that the guest's own function turns into an object of its.
+/// struct JsString(String);
+///
+/// impl IntoGuest for JsString {
+///     type Abi = u32;
+///     fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<u32, Trap> {
+///         let text = cx.place(self.0.as_bytes())?;
+///         Ok(cx.call("new_string", (text.ptr, text.len))?)
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be handed to the guest",
+    label = "not a type that a guest can take",
+    note = "integers, floats, `bool`, `char`, `()`, tuples of these, `String`, `Vec<u8>`, `GuestPtr<T>` and `Result<_, E>` can, where `E` is `asyncify::Trap` or implements `asyncify::GuestError`; for a type of your own, implement `asyncify::IntoGuest`"
+)]
+pub trait IntoGuest: Sized {
+    /// Its wasm values: one, a tuple of them, or a [`Slice`].
+    type Abi: Copy + Send + 'static;
+
+    /// Builds the value in the guest, in state 0: its memory and its plain exports are at hand.
+    ///
+    /// # Errors
+    /// Any error ends the call; the caller is told the function.
+    fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Self::Abi, Trap>;
+}

@@ -1,0 +1,383 @@
+//! An import's answer and an export's result: values, codes, and where text is put.
+
+use super::{FromGuest, IntoGuest, ResultAbi, Slice, Values};
+use crate::cx::GuestCx;
+use crate::error::Trap;
+
+/// An error that the guest sees as a number.
+///
+/// Where the import returns `Result<T, E>`, the guest gets `Ok`'s value, or this code in its
+/// place. Codes of `Result<(), E>` are anything but 0; all others are negative, and an `Ok` that
+/// would read as a negative number ends the call, so that it is never mistaken for a code.
+///
+/// ```
+/// use asyncify::GuestError;
+///
+/// enum StoreError { Missing, Full }
+///
+/// impl GuestError for StoreError {
+///     fn code(&self) -> i32 {
+///         match self {
+///             StoreError::Missing => -1,
+///             StoreError::Full => -2,
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be told to the guest as a code",
+    label = "not an error that a guest can take",
+    note = "use `asyncify::Errno`, implement `asyncify::GuestError` for a code of your own, or return `Result<_, asyncify::Trap>` to end the call instead"
+)]
+pub trait GuestError {
+    /// The number that the guest sees.
+    fn code(&self) -> i32;
+}
+
+/// An error made from the number that an export returned.
+pub trait FromGuestError: Sized {
+    /// The error with this code.
+    fn from_code(code: i32) -> Self;
+}
+
+/// A negative error number, by the names that C's `errno.h` gives them on Linux.
+///
+/// ```
+/// use asyncify::{Errno, GuestError};
+/// assert_eq!(Errno::NOENT.code(), -2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("error number {0}")]
+pub struct Errno(i32);
+
+macro_rules! errno {
+    ($($name:ident = $number:literal, $doc:literal;)*) => {
+        impl Errno {
+            $(#[doc = $doc] pub const $name: Self = Self($number);)*
+        }
+    };
+}
+
+errno! {
+    PERM = 1, "Operation not permitted.";
+    NOENT = 2, "No such file or directory.";
+    INTR = 4, "Interrupted.";
+    IO = 5, "Input or output failed.";
+    BADF = 9, "Bad file descriptor.";
+    AGAIN = 11, "Try again.";
+    NOMEM = 12, "Out of memory.";
+    ACCES = 13, "Permission denied.";
+    EXIST = 17, "It exists already.";
+    INVAL = 22, "Invalid argument.";
+    NOSPC = 28, "No space left.";
+    PIPE = 32, "Broken pipe.";
+    RANGE = 34, "Result too large.";
+    NOSYS = 38, "Not implemented.";
+    MSGSIZE = 90, "Message too long: it does not fit the buffer.";
+    CONNRESET = 104, "Connection reset.";
+    NOBUFS = 105, "No buffer space.";
+    TIMEDOUT = 110, "Timed out.";
+    CONNREFUSED = 111, "Connection refused.";
+    HOSTUNREACH = 113, "No route to the host.";
+    CANCELED = 125, "Cancelled.";
+}
+
+impl Errno {
+    /// The error with this positive number, or `None` for 0 and below.
+    #[must_use]
+    pub const fn new(number: i32) -> Option<Self> {
+        if number > 0 { Some(Self(number)) } else { None }
+    }
+
+    /// The positive number.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl GuestError for Errno {
+    fn code(&self) -> i32 {
+        -self.0
+    }
+}
+
+impl FromGuestError for Errno {
+    fn from_code(code: i32) -> Self {
+        Self(code.checked_abs().unwrap_or(i32::MAX))
+    }
+}
+
+impl From<std::io::Error> for Errno {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::NotFound => Self::NOENT,
+            Kind::PermissionDenied => Self::ACCES,
+            Kind::ConnectionRefused => Self::CONNREFUSED,
+            Kind::ConnectionReset | Kind::ConnectionAborted => Self::CONNRESET,
+            Kind::AlreadyExists => Self::EXIST,
+            Kind::WouldBlock => Self::AGAIN,
+            Kind::InvalidInput | Kind::InvalidData => Self::INVAL,
+            Kind::TimedOut => Self::TIMEDOUT,
+            Kind::WriteZero => Self::MSGSIZE,
+            Kind::Interrupted => Self::INTR,
+            Kind::OutOfMemory => Self::NOMEM,
+            Kind::BrokenPipe => Self::PIPE,
+            Kind::Unsupported => Self::NOSYS,
+            Kind::HostUnreachable => Self::HOSTUNREACH,
+            _ => Self::IO,
+        }
+    }
+}
+
+/// A value, or the code that stands in its place.
+#[derive(Clone, Copy, Debug)]
+pub enum OrCode<A> {
+    /// The value.
+    Value(A),
+    /// The code.
+    Code(i32),
+}
+
+/// A result type in whose place a code can stand.
+#[diagnostic::on_unimplemented(
+    message = "a code cannot stand in the place of `{Self}`",
+    note = "integers, `()`, `bool`, `char`, `String` and `Vec<u8>` can be the `Ok` of a `Result` with a code; return `Result<_, asyncify::Trap>` otherwise"
+)]
+pub trait Coded: ResultAbi {
+    /// The values in a signature.
+    type Values: Values;
+    /// The code as it stands in the value's place.
+    fn code(code: i32) -> <Self as Coded>::Values;
+    /// The value, if it is no code.
+    fn value(self) -> Option<<Self as Coded>::Values>;
+    /// Tells the two apart.
+    ///
+    /// # Errors
+    /// If it is neither.
+    fn read(values: <Self as Coded>::Values) -> Result<OrCode<Self>, Trap>;
+    /// Whether `code` can be told from a value.
+    fn is_code(code: i64) -> bool {
+        code < 0
+    }
+}
+
+macro_rules! coded {
+    ($($ty:ty as $signed:ty),*) => { $(
+        impl Coded for $ty {
+            type Values = ($ty,);
+            #[allow(clippy::cast_sign_loss, reason = "a negative code keeps its bits")]
+            fn code(code: i32) -> ($ty,) {
+                (<$signed>::from(code) as $ty,)
+            }
+            fn value(self) -> Option<($ty,)> {
+                <$signed>::try_from(self).is_ok_and(|value| value >= 0).then_some((self,))
+            }
+            #[allow(clippy::cast_possible_wrap, reason = "a code is read by its sign")]
+            fn read((value,): ($ty,)) -> Result<OrCode<Self>, Trap> {
+                match value as $signed {
+                    code if code < 0 => Ok(OrCode::Code(
+                        i32::try_from(code).map_err(|_| NotACode(i64::from(code)))?,
+                    )),
+                    _ => Ok(OrCode::Value(value)),
+                }
+            }
+        }
+    )* };
+}
+
+coded!(i32 as i32, u32 as i32, i64 as i64, u64 as i64);
+
+impl Coded for () {
+    type Values = (i32,);
+    fn code(code: i32) -> (i32,) {
+        (code,)
+    }
+    fn value(self) -> Option<(i32,)> {
+        Some((0,))
+    }
+    fn read((code,): (i32,)) -> Result<OrCode<Self>, Trap> {
+        Ok(if code == 0 { OrCode::Value(()) } else { OrCode::Code(code) })
+    }
+    fn is_code(code: i64) -> bool {
+        code != 0
+    }
+}
+
+impl Coded for Slice {
+    type Values = (u64,);
+    fn code(code: i32) -> (u64,) {
+        <u64 as Coded>::code(code)
+    }
+    fn value(self) -> Option<(u64,)> {
+        <u64 as Coded>::value(self.packed())
+    }
+    fn read((packed,): (u64,)) -> Result<OrCode<Self>, Trap> {
+        Ok(match <u64 as Coded>::read((packed,))? {
+            OrCode::Code(code) => OrCode::Code(code),
+            OrCode::Value(packed) => OrCode::Value(Self::unpacked(packed)),
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0} cannot be told from an `Ok` as an error code; codes are negative (for `Result<(), _>`: not 0)"
+)]
+struct NotACode(i64);
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the `Ok` value reads as an error code; return a wider type, or `Result<_, asyncify::Trap>`"
+)]
+struct ReadsAsCode;
+
+impl<A: Coded> ResultAbi for OrCode<A> {
+    type Values = <A as Coded>::Values;
+    fn from_values(values: Self::Values) -> Result<Self, Trap> {
+        A::read(values)
+    }
+    fn into_values(self) -> Result<Self::Values, Trap> {
+        match self {
+            Self::Value(value) => Ok(value.value().ok_or(ReadsAsCode)?),
+            Self::Code(code) if A::is_code(code.into()) => Ok(A::code(code)),
+            Self::Code(code) => Err(NotACode(code.into()).into()),
+        }
+    }
+}
+
+impl<V: IntoGuest<Abi: Coded>, E: GuestError> IntoGuest for Result<V, E> {
+    type Abi = OrCode<V::Abi>;
+    fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Self::Abi, Trap> {
+        match self {
+            Ok(value) => Ok(OrCode::Value(value.into_guest(cx)?)),
+            Err(error) => Ok(OrCode::Code(error.code())),
+        }
+    }
+}
+
+impl<V: FromGuest<Abi: Coded>, E: FromGuestError> FromGuest for Result<V, E> {
+    type Abi = OrCode<V::Abi>;
+    fn from_guest<T: Send + 'static>(
+        cx: &mut GuestCx<'_, T>,
+        abi: Self::Abi,
+    ) -> Result<Self, Trap> {
+        match abi {
+            OrCode::Value(value) => Ok(Ok(V::from_guest(cx, value)?)),
+            OrCode::Code(code) => Ok(Err(E::from_code(code))),
+        }
+    }
+}
+
+impl<V: IntoGuest> IntoGuest for Result<V, Trap> {
+    type Abi = V::Abi;
+    fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Self::Abi, Trap> {
+        // The host function's own error, not one of converting its answer.
+        match self {
+            Ok(value) => value.into_guest(cx),
+            Err(error) => Err(error.into_error().into()),
+        }
+    }
+}
+
+/// How a function's result reaches the other side: [`Direct`], or through an [`OutPtr`].
+pub trait Answer<R>: 'static {
+    /// What is added to the parameters.
+    type Params: Values;
+    /// The results in the signature.
+    type Results: Values;
+    /// Hands an import's answer to the guest.
+    ///
+    /// # Errors
+    /// If the guest cannot take it.
+    fn send<T: Send + 'static>(
+        cx: &mut GuestCx<'_, T>,
+        params: Self::Params,
+        answer: R,
+    ) -> Result<Self::Results, Trap>
+    where
+        R: IntoGuest;
+}
+
+/// The result is the function's own: text and bytes as one packed i64.
+pub struct Direct;
+
+impl<R: IntoGuest<Abi: ResultAbi>> Answer<R> for Direct {
+    type Params = ();
+    type Results = <R::Abi as ResultAbi>::Values;
+
+    #[inline]
+    fn send<T: Send + 'static>(
+        cx: &mut GuestCx<'_, T>,
+        (): (),
+        answer: R,
+    ) -> Result<Self::Results, Trap> {
+        answer.into_guest(cx)?.into_values()
+    }
+}
+
+/// Text or bytes whose pointer and length are stored where a last parameter points:
+/// `struct { uint32_t ptr, len; }`. A result with a code returns it, and 0 for `Ok`.
+pub struct OutPtr;
+
+/// A result that can be stored through an [`OutPtr`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned through an out-pointer",
+    note = "`result = \"out\"` is for `String`, `Vec<u8>` and a `Result` of these"
+)]
+pub trait OutPtrAbi: Sized {
+    /// What the function itself returns.
+    type Status: Values;
+    /// The status, and what to store.
+    ///
+    /// # Errors
+    /// If the guest would take this value for another.
+    fn status(self) -> Result<(Self::Status, Option<Slice>), Trap>;
+    /// From the status, and what was stored.
+    ///
+    /// # Errors
+    /// If no value looks like that.
+    fn read(status: Self::Status, stored: Slice) -> Result<Self, Trap>;
+}
+
+impl OutPtrAbi for Slice {
+    type Status = ();
+    fn status(self) -> Result<((), Option<Slice>), Trap> {
+        Ok(((), Some(self)))
+    }
+    fn read((): (), stored: Slice) -> Result<Self, Trap> {
+        Ok(stored)
+    }
+}
+
+impl OutPtrAbi for OrCode<Slice> {
+    type Status = (i32,);
+    fn status(self) -> Result<((i32,), Option<Slice>), Trap> {
+        match self {
+            Self::Value(slice) => Ok(((0,), Some(slice))),
+            Self::Code(0) => Err(NotACode(0).into()),
+            Self::Code(code) => Ok(((code,), None)),
+        }
+    }
+    fn read((code,): (i32,), stored: Slice) -> Result<Self, Trap> {
+        Ok(if code == 0 { Self::Value(stored) } else { Self::Code(code) })
+    }
+}
+
+impl<R: IntoGuest<Abi: OutPtrAbi>> Answer<R> for OutPtr {
+    type Params = (u32,);
+    type Results = <R::Abi as OutPtrAbi>::Status;
+
+    fn send<T: Send + 'static>(
+        cx: &mut GuestCx<'_, T>,
+        (at,): (u32,),
+        answer: R,
+    ) -> Result<Self::Results, Trap> {
+        let (status, slice) = answer.into_guest(cx)?.status()?;
+        if let Some(slice) = slice {
+            cx.write(at, &slice.packed().to_le_bytes())?;
+        }
+        Ok(status)
+    }
+}

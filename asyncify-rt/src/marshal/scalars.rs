@@ -1,0 +1,182 @@
+//! Numbers, `bool`, `char`, pointers and tuples.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use wasmtime::V128;
+
+use super::{FromGuest, IntoGuest, Value};
+use crate::cx::GuestCx;
+use crate::error::Trap;
+
+/// A wasm value that is no value of the Rust type it stands for.
+#[derive(Debug, thiserror::Error)]
+#[error("{value} is not a `{ty}`")]
+struct NotA {
+    value: String,
+    ty: &'static str,
+}
+
+macro_rules! same {
+    ($($ty:ty)*) => { $(
+        impl FromGuest for $ty {
+            type Abi = $ty;
+            fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: $ty) -> Result<Self, Trap> {
+                Ok(abi)
+            }
+        }
+        impl IntoGuest for $ty {
+            type Abi = $ty;
+            fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<$ty, Trap> {
+                Ok(self)
+            }
+        }
+    )* };
+}
+
+same!(i32 u32 i64 u64 f32 f64 V128);
+
+/// Types that are narrower than the i32 that carries them: what does not fit is an error.
+macro_rules! narrow {
+    ($($ty:ty as $abi:ty),*) => { $(
+        impl FromGuest for $ty {
+            type Abi = $abi;
+            fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: $abi) -> Result<Self, Trap> {
+                Self::try_from(abi).map_err(|_| NotA { value: abi.to_string(), ty: stringify!($ty) }.into())
+            }
+        }
+        impl IntoGuest for $ty {
+            type Abi = $abi;
+            fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<$abi, Trap> {
+                Ok(self.into())
+            }
+        }
+    )* };
+}
+
+narrow!(u8 as u32, u16 as u32, i8 as i32, i16 as i32, char as u32);
+
+impl FromGuest for bool {
+    type Abi = u32;
+    fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: u32) -> Result<Self, Trap> {
+        match abi {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(NotA { value: other.to_string(), ty: "bool" }.into()),
+        }
+    }
+}
+
+impl IntoGuest for bool {
+    type Abi = u32;
+    fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<u32, Trap> {
+        Ok(self.into())
+    }
+}
+
+impl FromGuest for () {
+    type Abi = ();
+    fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, (): ()) -> Result<Self, Trap> {
+        Ok(())
+    }
+}
+
+impl IntoGuest for () {
+    type Abi = ();
+    fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<(), Trap> {
+        Ok(())
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)*) => {
+        #[allow(non_snake_case, reason = "written once for every arity")]
+        impl<$($name: FromGuest<Abi: Value>),*> FromGuest for ($($name,)*) {
+            type Abi = ($($name::Abi,)*);
+            fn from_guest<T: Send + 'static>(
+                cx: &mut GuestCx<'_, T>,
+                ($($name,)*): Self::Abi,
+            ) -> Result<Self, Trap> {
+                Ok(($($name::from_guest(cx, $name)?,)*))
+            }
+        }
+        #[allow(non_snake_case, reason = "written once for every arity")]
+        impl<$($name: IntoGuest<Abi: Value>),*> IntoGuest for ($($name,)*) {
+            type Abi = ($($name::Abi,)*);
+            fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Self::Abi, Trap> {
+                let ($($name,)*) = self;
+                Ok(($($name.into_guest(cx)?,)*))
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+
+/// An address in a 32-bit guest's memory, of something that the guest calls a `T`.
+///
+/// It is only a number: it is checked when it is used, through [`GuestCx::read`] and
+/// [`GuestCx::write`], and `T` is never read by itself.
+pub struct GuestPtr<T> {
+    address: u32,
+    target: PhantomData<fn() -> T>,
+}
+
+impl<T> GuestPtr<T> {
+    /// The pointer with this address.
+    #[must_use]
+    pub const fn new(address: u32) -> Self {
+        Self { address, target: PhantomData }
+    }
+
+    /// The address.
+    #[must_use]
+    pub const fn address(self) -> u32 {
+        self.address
+    }
+
+    /// Whether the address is 0.
+    #[must_use]
+    pub const fn is_null(self) -> bool {
+        self.address == 0
+    }
+}
+
+impl<T> Clone for GuestPtr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for GuestPtr<T> {}
+
+impl<T> PartialEq for GuestPtr<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.address == other.address
+    }
+}
+
+impl<T> Eq for GuestPtr<T> {}
+
+impl<T> fmt::Debug for GuestPtr<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuestPtr({:#x})", self.address)
+    }
+}
+
+impl<P: 'static> FromGuest for GuestPtr<P> {
+    type Abi = u32;
+    fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: u32) -> Result<Self, Trap> {
+        Ok(Self::new(abi))
+    }
+}
+
+impl<P: 'static> IntoGuest for GuestPtr<P> {
+    type Abi = u32;
+    fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<u32, Trap> {
+        Ok(self.address)
+    }
+}

@@ -1,0 +1,60 @@
+//! Text and bytes: a pointer and a length.
+
+use super::{FromGuest, IntoGuest, Slice};
+use crate::cx::GuestCx;
+use crate::error::Trap;
+use crate::memory;
+
+/// What a `&T` parameter can point at: `str` and `[u8]`.
+///
+/// A plain import is lent the guest's own bytes; a suspending one gets a copy, because the
+/// guest's memory may move while it waits.
+#[diagnostic::on_unimplemented(
+    message = "`&{Self}` cannot be lent from the guest",
+    label = "not a type that can be borrowed from the guest's memory",
+    note = "`&str` and `&[u8]` can; take any other type by value"
+)]
+pub trait Borrowed: 'static {
+    /// The copy that a suspending import's future owns.
+    type Owned: AsRef<Self> + FromGuest<Abi = Slice> + Send + 'static;
+
+    /// Sees the bytes as this type.
+    ///
+    /// # Errors
+    /// If they are no such value.
+    fn from_bytes(bytes: &[u8]) -> Result<&Self, Trap>;
+}
+
+impl Borrowed for str {
+    type Owned = String;
+    fn from_bytes(bytes: &[u8]) -> Result<&Self, Trap> {
+        Ok(std::str::from_utf8(bytes)?)
+    }
+}
+
+impl Borrowed for [u8] {
+    type Owned = Vec<u8>;
+    fn from_bytes(bytes: &[u8]) -> Result<&Self, Trap> {
+        Ok(bytes)
+    }
+}
+
+macro_rules! owned {
+    ($($ty:ty as $borrowed:ty),*) => { $(
+        impl FromGuest for $ty {
+            type Abi = Slice;
+            fn from_guest<T: Send + 'static>(cx: &mut GuestCx<'_, T>, abi: Slice) -> Result<Self, Trap> {
+                let bytes = memory::slice(cx.memory(), abi.ptr.into(), abi.len.into())?;
+                Ok(<$borrowed>::from_bytes(bytes)?.to_owned())
+            }
+        }
+        impl IntoGuest for $ty {
+            type Abi = Slice;
+            fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Slice, Trap> {
+                Ok(cx.place(self.as_ref())?)
+            }
+        }
+    )* };
+}
+
+owned!(String as str, Vec<u8> as [u8]);

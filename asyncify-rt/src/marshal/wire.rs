@@ -1,0 +1,312 @@
+//! Tuples of wasm values, and how a type's values stand in a function's signature.
+//!
+//! A type names its ABI ([`FromGuest::Abi`](super::FromGuest::Abi)): one wasm value, a tuple of
+//! them, a [`Slice`], or a value-or-code. The ABI decides its form by position: a slice is two
+//! parameters, but one packed result.
+
+use std::fmt;
+
+use wasmtime::{Caller, Linker, V128, Val, WasmParams, WasmResults, WasmRet, WasmTy};
+
+use crate::error::Trap;
+use crate::state::State;
+
+/// The type of one wasm value that a host function takes or returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueType {
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit integer.
+    I64,
+    /// A 32-bit float.
+    F32,
+    /// A 64-bit float.
+    F64,
+    /// A 128-bit vector.
+    V128,
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::V128 => "v128",
+        })
+    }
+}
+
+/// One wasm value as Rust holds it.
+pub trait Value: WasmTy + Copy + Send + 'static {
+    /// Its wasm type.
+    const TYPE: ValueType;
+    /// What an import returns while the guest unwinds.
+    fn zero() -> Self;
+    /// Reads the value out of a dynamic one of the same type.
+    fn from_val(val: &Val) -> Option<Self>;
+}
+
+macro_rules! value {
+    ($($ty:ty, $kind:ident, $zero:expr, $val:pat => $get:expr;)*) => { $(
+        impl Value for $ty {
+            const TYPE: ValueType = ValueType::$kind;
+            fn zero() -> Self {
+                $zero
+            }
+            fn from_val(val: &Val) -> Option<Self> {
+                match *val {
+                    $val => Some($get),
+                    _ => None,
+                }
+            }
+        }
+    )* };
+}
+
+value! {
+    i32, I32, 0, Val::I32(value) => value;
+    u32, I32, 0, Val::I32(value) => value.cast_unsigned();
+    i64, I64, 0, Val::I64(value) => value;
+    u64, I64, 0, Val::I64(value) => value.cast_unsigned();
+    f32, F32, 0.0, Val::F32(bits) => f32::from_bits(bits);
+    f64, F64, 0.0, Val::F64(bits) => f64::from_bits(bits);
+}
+
+impl Value for V128 {
+    const TYPE: ValueType = ValueType::V128;
+    fn zero() -> Self {
+        0_u128.into()
+    }
+    fn from_val(val: &Val) -> Option<Self> {
+        match *val {
+            Val::V128(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// The parameters or results of a wasm function: a tuple of up to 16 values.
+pub trait Values: WasmParams + WasmResults + WasmRet + Copy + Send + 'static {
+    /// The type of each value.
+    const TYPES: &'static [ValueType];
+    /// All zeros: what an import returns while the guest unwinds.
+    fn zero() -> Self;
+    /// Reads the values out of dynamic ones, if number and types are right.
+    fn from_vals(vals: &[Val]) -> Option<Self>;
+    /// Defines `module.name` as a function from these values to `R`.
+    #[doc(hidden)]
+    fn define<T, R, F>(
+        linker: &mut Linker<State<T>>,
+        module: &str,
+        name: &str,
+        function: F,
+    ) -> wasmtime::Result<()>
+    where
+        T: Send + 'static,
+        R: Values,
+        F: Fn(Caller<'_, State<T>>, Self) -> wasmtime::Result<R> + Send + Sync + 'static;
+}
+
+/// Two tuples of values in a row.
+#[diagnostic::on_unimplemented(
+    message = "this function takes more than 16 wasm values",
+    note = "text, bytes and `OutBuf` are two values each; pass a pointer to a struct instead"
+)]
+pub trait Concat<B: Values>: Values {
+    /// The values of both.
+    type Out: Values;
+    /// Takes them apart again.
+    fn split(joined: Self::Out) -> (Self, B);
+    /// Puts them in a row.
+    fn join(self, other: B) -> Self::Out;
+}
+
+macro_rules! values {
+    ($($v:ident)*) => {
+        #[allow(non_snake_case, clippy::unused_unit, reason = "written once for every arity")]
+        impl<$($v: Value),*> Values for ($($v,)*) {
+            const TYPES: &'static [ValueType] = &[$($v::TYPE),*];
+            fn zero() -> Self {
+                ($($v::zero(),)*)
+            }
+            fn from_vals(vals: &[Val]) -> Option<Self> {
+                let [$($v),*] = vals else { return None };
+                Some(($($v::from_val($v)?,)*))
+            }
+            fn define<T, R, F>(
+                linker: &mut Linker<State<T>>,
+                module: &str,
+                name: &str,
+                function: F,
+            ) -> wasmtime::Result<()>
+            where
+                T: Send + 'static,
+                R: Values,
+                F: Fn(Caller<'_, State<T>>, Self) -> wasmtime::Result<R> + Send + Sync + 'static,
+            {
+                linker.func_wrap(
+                    module,
+                    name,
+                    move |caller: Caller<'_, State<T>>, $($v: $v),*| function(caller, ($($v,)*)),
+                )?;
+                Ok(())
+            }
+        }
+    };
+}
+
+macro_rules! concat {
+    ([$($a:ident)*] [$($b:ident)*]) => {
+        #[allow(non_snake_case, clippy::unused_unit, reason = "written once for every arity")]
+        impl<$($a: Value,)* $($b: Value),*> Concat<($($b,)*)> for ($($a,)*) {
+            type Out = ($($a,)* $($b,)*);
+            fn split(joined: Self::Out) -> (Self, ($($b,)*)) {
+                let ($($a,)* $($b,)*) = joined;
+                (($($a,)*), ($($b,)*))
+            }
+            fn join(self, other: ($($b,)*)) -> Self::Out {
+                let ($($a,)*) = self;
+                let ($($b,)*) = other;
+                ($($a,)* $($b,)*)
+            }
+        }
+    };
+}
+
+/// Every way to cut the names in two.
+macro_rules! cuts {
+    ([$($a:ident)*] []) => { concat!([$($a)*] []); };
+    ([$($a:ident)*] [$b:ident $($rest:ident)*]) => {
+        concat!([$($a)*] [$b $($rest)*]);
+        cuts!([$($a)* $b] [$($rest)*]);
+    };
+}
+
+macro_rules! arities {
+    () => { values!(); cuts!([] []); };
+    ($first:ident $($rest:ident)*) => {
+        values!($first $($rest)*);
+        cuts!([] [$first $($rest)*]);
+        arities!($($rest)*);
+    };
+}
+
+arities!(V1 V2 V3 V4 V5 V6 V7 V8 V9 V10 V11 V12 V13 V14 V15 V16);
+
+/// A type's values as parameters of a function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand among a function's parameters",
+    note = "parameters are wasm values, tuples of them, and slices"
+)]
+pub trait ParamAbi: Copy + Send + 'static {
+    /// The values in a signature.
+    type Values: Values;
+    /// From the values that were passed.
+    fn from_values(values: Self::Values) -> Self;
+    /// To the values to pass.
+    fn into_values(self) -> Self::Values;
+}
+
+/// A type's values as results of a function.
+#[diagnostic::on_unimplemented(message = "`{Self}` cannot be a function's result")]
+pub trait ResultAbi: Copy + Send + 'static {
+    /// The values in a signature.
+    type Values: Values;
+    /// From the values that were returned.
+    ///
+    /// # Errors
+    /// If no value of this type looks like that.
+    fn from_values(values: Self::Values) -> Result<Self, Trap>;
+    /// To the values to return.
+    ///
+    /// # Errors
+    /// If the guest would take this value for another.
+    fn into_values(self) -> Result<Self::Values, Trap>;
+}
+
+macro_rules! scalar_abi {
+    ($($ty:ty)*) => { $(
+        impl ParamAbi for $ty {
+            type Values = ($ty,);
+            fn from_values((value,): Self::Values) -> Self { value }
+            fn into_values(self) -> Self::Values { (self,) }
+        }
+        impl ResultAbi for $ty {
+            type Values = ($ty,);
+            fn from_values((value,): Self::Values) -> Result<Self, Trap> { Ok(value) }
+            fn into_values(self) -> Result<Self::Values, Trap> { Ok((self,)) }
+        }
+    )* };
+}
+
+scalar_abi!(i32 u32 i64 u64 f32 f64 V128);
+
+macro_rules! tuple_abi {
+    ($($v:ident)*) => {
+        impl<$($v: Value),*> ParamAbi for ($($v,)*) {
+            type Values = Self;
+            fn from_values(values: Self) -> Self { values }
+            fn into_values(self) -> Self { self }
+        }
+        impl<$($v: Value),*> ResultAbi for ($($v,)*) {
+            type Values = Self;
+            fn from_values(values: Self) -> Result<Self, Trap> { Ok(values) }
+            fn into_values(self) -> Result<Self, Trap> { Ok(self) }
+        }
+    };
+}
+
+tuple_abi!();
+tuple_abi!(V1);
+tuple_abi!(V1 V2);
+tuple_abi!(V1 V2 V3);
+tuple_abi!(V1 V2 V3 V4);
+
+/// Bytes in a 32-bit guest's memory.
+///
+/// ```text
+/// as parameters   (ptr: i32, len: i32)
+/// as a result     i64:  63 ........ 32 31 ......... 0
+///                            len            ptr
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slice {
+    /// The first byte's address.
+    pub ptr: u32,
+    /// The length in bytes.
+    pub len: u32,
+}
+
+impl Slice {
+    pub(crate) fn packed(self) -> u64 {
+        u64::from(self.len) << 32 | u64::from(self.ptr)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the two halves are cut apart")]
+    pub(crate) fn unpacked(packed: u64) -> Self {
+        Self { ptr: packed as u32, len: (packed >> 32) as u32 }
+    }
+}
+
+impl ParamAbi for Slice {
+    type Values = (u32, u32);
+    fn from_values((ptr, len): Self::Values) -> Self {
+        Self { ptr, len }
+    }
+    fn into_values(self) -> Self::Values {
+        (self.ptr, self.len)
+    }
+}
+
+impl ResultAbi for Slice {
+    type Values = (u64,);
+    fn from_values((packed,): Self::Values) -> Result<Self, Trap> {
+        Ok(Self::unpacked(packed))
+    }
+    fn into_values(self) -> Result<Self::Values, Trap> {
+        Ok((self.packed(),))
+    }
+}

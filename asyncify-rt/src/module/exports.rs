@@ -1,0 +1,119 @@
+//! Names for what the runtime must reach: the module's own exports, else added ones.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use wasm_encoder::{Encode, ExportKind, RawSection, Section};
+use wasmparser::{BinaryReader, ExternalKind};
+
+use super::parse::{ExportSlot, Parsed, invalid};
+use crate::error::Result;
+
+/// The exports of a module, and those to be added to it.
+pub(super) struct Exports<'a> {
+    taken: HashSet<Cow<'a, str>>,
+    globals: HashMap<u32, Vec<&'a str>>,
+    memory: Option<&'a str>,
+    added: Vec<Added>,
+}
+
+struct Added {
+    name: String,
+    kind: ExportKind,
+    index: u32,
+}
+
+impl<'a> Exports<'a> {
+    pub(super) fn new(parsed: &Parsed<'a>) -> Self {
+        let mut globals: HashMap<u32, Vec<&'a str>> = HashMap::new();
+        for (name, index) in parsed.exported(ExternalKind::Global) {
+            globals.entry(index).or_default().push(name);
+        }
+        Self {
+            taken: parsed.exports.iter().map(|export| Cow::Borrowed(export.name)).collect(),
+            globals,
+            memory: parsed.exported(ExternalKind::Memory).next().map(|(name, _)| name),
+            added: Vec::new(),
+        }
+    }
+
+    /// The export of the one memory.
+    pub(super) fn memory(&mut self) -> String {
+        match self.memory {
+            Some(name) => name.to_owned(),
+            None => self.add("asyncify:memory", ExportKind::Memory, 0),
+        }
+    }
+
+    /// The export of a global, and other exports of it. An added one is called `wanted`, or
+    /// numbered if it has no special name.
+    pub(super) fn global(&mut self, index: u32, wanted: Option<&str>) -> (String, &[&'a str]) {
+        if !self.globals.contains_key(&index) {
+            let numbered = || format!("asyncify:global:{index}");
+            let name =
+                self.add(&wanted.map_or_else(numbered, str::to_owned), ExportKind::Global, index);
+            return (name, &[]);
+        }
+        match self.globals.get(&index).map(Vec::as_slice) {
+            Some([first, others @ ..]) => ((*first).to_owned(), others),
+            _ => (String::new(), &[]),
+        }
+    }
+
+    fn add(&mut self, wanted: &str, kind: ExportKind, index: u32) -> String {
+        let mut name = wanted.to_owned();
+        let mut number = 2_u64;
+        while !self.taken.insert(Cow::Owned(name.clone())) {
+            name = format!("{wanted}:{number}");
+            number += 1;
+        }
+        self.added.push(Added { name: name.clone(), kind, index });
+        name
+    }
+
+    pub(super) fn added(self) -> Vec<String> {
+        self.added.into_iter().map(|added| added.name).collect()
+    }
+
+    /// The module with the added exports behind its own; all else stays as it is, byte for byte.
+    pub(super) fn rewrite(&self, wasm: &[u8], parsed: &Parsed<'_>) -> Result<Vec<u8>> {
+        if self.added.is_empty() {
+            return Ok(wasm.to_vec());
+        }
+        let (section, contents) = match &parsed.export_slot {
+            ExportSlot::Present { section, contents } => (section.clone(), contents.clone()),
+            ExportSlot::Absent { at } => (*at..*at, *at..*at),
+        };
+        let part = |range| {
+            wasm.get(range).ok_or_else(|| invalid("the export section lies outside the module"))
+        };
+        let (count, old) = count(part(contents)?)?;
+        let overflow = || invalid("the export section is too large to add to");
+        let added = u32::try_from(self.added.len()).map_err(|_| overflow())?;
+        let mut data = Vec::new();
+        count.checked_add(added).ok_or_else(overflow)?.encode(&mut data);
+        data.extend_from_slice(old);
+        for added in &self.added {
+            added.name.encode(&mut data);
+            added.kind.encode(&mut data);
+            added.index.encode(&mut data);
+        }
+        u32::try_from(data.len()).map_err(|_| overflow())?;
+        let mut rewritten = part(0..section.start)?.to_vec();
+        RawSection { id: wasm_encoder::SectionId::Export.into(), data: &data }
+            .append_to(&mut rewritten);
+        rewritten.extend_from_slice(part(section.end..wasm.len())?);
+        Ok(rewritten)
+    }
+}
+
+/// The number of exports in a section, and the exports.
+fn count(contents: &[u8]) -> Result<(u32, &[u8])> {
+    if contents.is_empty() {
+        return Ok((0, contents));
+    }
+    let mut reader = BinaryReader::new(contents, 0);
+    let count = reader.read_var_u32().map_err(invalid)?;
+    let exports = reader.read_bytes(reader.bytes_remaining()).map_err(invalid)?;
+    Ok((count, exports))
+}

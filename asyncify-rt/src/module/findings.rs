@@ -1,0 +1,220 @@
+//! What the preparation found: plain data, which can be kept beside a compiled module.
+
+use serde::{Deserialize, Serialize};
+
+use super::found::{
+    Allocator, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackPointer,
+};
+use crate::error::{Error, Result};
+
+/// Starts what [`Findings::to_bytes`] makes. A change of the types below is a new number.
+const MAGIC: &[u8] = b"asyncify findings 1\n";
+
+/// What a module's preparation found.
+///
+/// Names in here are those of exports of the *prepared* module: each thing that the runtime needs
+/// can be reached by them, whether the module exported it itself or not.
+///
+/// # Examples
+///
+/// ```
+/// use asyncify::{Findings, Prepared, StackPointer};
+///
+/// let prepared = Prepared::new(br#"(module
+///     (memory 2)
+///     (global $__stack_pointer (mut i32) (i32.const 65536))
+///     (data (i32.const 65536) "hello"))"#)?;
+/// let findings = prepared.findings();
+/// assert!(findings.asyncify().is_none());
+/// assert_eq!(findings.memory().map(|memory| memory.export()), Some("asyncify:memory"));
+/// assert_eq!(findings.stack_pointer().export(), Some("__stack_pointer"));
+/// assert_eq!(findings.stack_size(), Some(65536));
+///
+/// let kept = findings.to_bytes();
+/// assert_eq!(&Findings::from_bytes(&kept)?, findings);
+/// # Ok::<(), asyncify::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    pub(super) asyncify: Option<Instrumentation>,
+    pub(super) pointer_width: PointerWidth,
+    pub(super) memory: Option<MemoryFinding>,
+    pub(super) stack_pointer: StackPointer,
+    pub(super) stack_size: Option<u64>,
+    pub(super) allocator: Option<Allocator>,
+    pub(super) initializer: Option<String>,
+    pub(super) mutable_globals: Vec<MutableGlobal>,
+    pub(super) added_exports: Vec<String>,
+    pub(super) callers: Callers,
+}
+
+/// Functions that call on without looking at Asyncify's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Callers {
+    /// The names of all functions below; those refer to them by position, because one function
+    /// may call many imports.
+    pub(super) names: Vec<String>,
+    pub(super) of_imports: Vec<ImportCallers>,
+    pub(super) of_instrumented: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ImportCallers {
+    pub(super) module: String,
+    pub(super) name: String,
+    pub(super) callers: Vec<u32>,
+}
+
+impl Callers {
+    fn names<'a>(&'a self, positions: &'a [u32]) -> impl Iterator<Item = &'a str> {
+        positions
+            .iter()
+            .filter_map(|position| self.names.get(usize::try_from(*position).ok()?))
+            .map(String::as_str)
+    }
+}
+
+impl Findings {
+    /// Asyncify's globals and functions, or nothing if the module is not instrumented.
+    #[must_use]
+    pub fn asyncify(&self) -> Option<&Instrumentation> {
+        self.asyncify.as_ref()
+    }
+
+    /// How wide the guest's addresses are.
+    #[must_use]
+    pub fn pointer_width(&self) -> PointerWidth {
+        self.pointer_width
+    }
+
+    /// The module's one memory, if it has any.
+    #[must_use]
+    pub fn memory(&self) -> Option<&MemoryFinding> {
+        self.memory.as_ref()
+    }
+
+    /// The shadow stack pointer, and how it was told.
+    #[must_use]
+    pub fn stack_pointer(&self) -> &StackPointer {
+        &self.stack_pointer
+    }
+
+    /// The size in bytes of the guest's own shadow stack, where that can be told.
+    ///
+    /// It can if the stack lies below all data, as Rust and Zig link it, or if the module names
+    /// the bounds: `__stack_low`, `__data_end`, or Emscripten's `emscripten_stack_init`.
+    #[must_use]
+    pub fn stack_size(&self) -> Option<u64> {
+        self.stack_size
+    }
+
+    /// The guest's allocator, if it exports one under a usual name and type.
+    #[must_use]
+    pub fn allocator(&self) -> Option<&Allocator> {
+        self.allocator.as_ref()
+    }
+
+    /// The export to call once before all others: `_initialize`, else `__wasm_call_ctors`.
+    #[must_use]
+    pub fn initializer(&self) -> Option<&str> {
+        self.initializer.as_deref()
+    }
+
+    /// Every mutable global, imported ones too, in the order of their indices.
+    #[must_use]
+    pub fn mutable_globals(&self) -> &[MutableGlobal] {
+        &self.mutable_globals
+    }
+
+    /// The export under which a mutable global can be reached.
+    ///
+    /// `global` is one of its names (an export, a name from the name section, or the name it is
+    /// imported by), or its index as a decimal number.
+    #[must_use]
+    pub fn global_export(&self, global: &str) -> Option<&str> {
+        let by_name = self.mutable_globals.iter().find(|found| {
+            found.export == global || found.aliases.iter().any(|alias| alias == global)
+        });
+        let found = by_name.or_else(|| {
+            let index: u32 = global.parse().ok()?;
+            self.mutable_globals.iter().find(|found| found.index == index)
+        });
+        found.map(|found| found.export.as_str())
+    }
+
+    /// The exports that the preparation added, in the order of the export section.
+    #[must_use]
+    pub fn added_exports(&self) -> &[String] {
+        &self.added_exports
+    }
+
+    /// Functions that call an instrumented function, and never look at Asyncify's state.
+    ///
+    /// If what they call suspends, they run on with a wrong answer. At most 32 are listed, by
+    /// name where the module gives one. The list is empty if the module is not instrumented.
+    #[must_use]
+    pub fn uninstrumented(&self) -> Vec<&str> {
+        self.callers.names(&self.callers.of_instrumented).collect()
+    }
+
+    /// Functions that call one of the imports `suspending`, given by module and name, and never
+    /// look at Asyncify's state.
+    ///
+    /// Each such import is listed as `module.name`, with at most 32 of its callers. The list is
+    /// empty if the module is not instrumented.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// # let prepared = Prepared::new(b"(module)")?;
+    /// for (import, functions) in prepared.findings().uninstrumented_callers(&[("env", "sleep")]) {
+    ///     eprintln!("{import} suspends, but {functions:?} cannot be unwound");
+    /// }
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
+    #[must_use]
+    pub fn uninstrumented_callers(
+        &self,
+        suspending: &[(&str, &str)],
+    ) -> Vec<(String, Vec<String>)> {
+        self.callers
+            .of_imports
+            .iter()
+            .filter(|import| suspending.contains(&(&import.module, &import.name)))
+            .map(|import| {
+                let functions = self.callers.names(&import.callers).map(str::to_owned).collect();
+                (format!("{}.{}", import.module, import.name), functions)
+            })
+            .collect()
+    }
+
+    /// The findings as bytes, to be kept beside an artifact that was compiled from the prepared
+    /// module.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Serializing plain data into a vector has no way to fail. If it ever did, the bytes
+        // would be refused when they are read.
+        postcard::to_extend(self, MAGIC.to_vec()).unwrap_or_default()
+    }
+
+    /// The findings that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StalePrepared`] if the bytes are something else, or another version wrote them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let rest = bytes
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| stale("these are no findings of this version"))?;
+        match postcard::take_from_bytes(rest) {
+            Ok((findings, [])) => Ok(findings),
+            Ok(_) => Err(stale("the findings have bytes behind their end")),
+            Err(error) => Err(stale(format!("the findings are damaged: {error}"))),
+        }
+    }
+}
+
+pub(super) fn stale(reason: impl Into<String>) -> Error {
+    Error::StalePrepared { reason: reason.into() }
+}

@@ -1,0 +1,297 @@
+//! The parts of the findings.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How wide the guest's addresses are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PointerWidth {
+    /// `i32`.
+    Memory32,
+    /// `i64`.
+    Memory64,
+}
+
+impl PointerWidth {
+    /// The size of an address in bytes.
+    #[must_use]
+    pub fn bytes(self) -> u32 {
+        match self {
+            Self::Memory32 => 4,
+            Self::Memory64 => 8,
+        }
+    }
+
+    pub(super) fn value_type(self) -> wasmparser::ValType {
+        match self {
+            Self::Memory32 => wasmparser::ValType::I32,
+            Self::Memory64 => wasmparser::ValType::I64,
+        }
+    }
+
+    pub(super) fn kind(self) -> GlobalKind {
+        match self {
+            Self::Memory32 => GlobalKind::I32,
+            Self::Memory64 => GlobalKind::I64,
+        }
+    }
+}
+
+impl fmt::Display for PointerWidth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory32 => "i32",
+            Self::Memory64 => "i64",
+        })
+    }
+}
+
+/// The exports by which Asyncify is driven.
+///
+/// The two globals are always there. The functions are those of the guest's own exports that set
+/// them; a host that writes the globals needs none of the functions, and may want to hide them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instrumentation {
+    pub(super) state: String,
+    pub(super) data: String,
+    pub(super) start_unwind: Option<String>,
+    pub(super) stop_unwind: Option<String>,
+    pub(super) start_rewind: Option<String>,
+    pub(super) stop_rewind: Option<String>,
+    pub(super) get_state: Option<String>,
+}
+
+impl Instrumentation {
+    /// The `i32` global that is 0 normally, 1 while unwinding, 2 while rewinding.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// The global that holds the address of the struct with the unwind stack's position and end.
+    #[must_use]
+    pub fn data(&self) -> &str {
+        &self.data
+    }
+
+    /// The export that works as `asyncify_start_unwind`.
+    #[must_use]
+    pub fn start_unwind(&self) -> Option<&str> {
+        self.start_unwind.as_deref()
+    }
+
+    /// The export that works as `asyncify_stop_unwind`.
+    #[must_use]
+    pub fn stop_unwind(&self) -> Option<&str> {
+        self.stop_unwind.as_deref()
+    }
+
+    /// The export that works as `asyncify_start_rewind`.
+    #[must_use]
+    pub fn start_rewind(&self) -> Option<&str> {
+        self.start_rewind.as_deref()
+    }
+
+    /// The export that works as `asyncify_stop_rewind`: it may be the same as
+    /// [`stop_unwind`](Self::stop_unwind).
+    #[must_use]
+    pub fn stop_rewind(&self) -> Option<&str> {
+        self.stop_rewind.as_deref()
+    }
+
+    /// The export that works as `asyncify_get_state`; linkers drop it if nothing uses it.
+    #[must_use]
+    pub fn get_state(&self) -> Option<&str> {
+        self.get_state.as_deref()
+    }
+
+    /// The functions above, as far as they are exported.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        let functions = [
+            &self.start_unwind,
+            &self.stop_unwind,
+            &self.start_rewind,
+            &self.stop_rewind,
+            &self.get_state,
+        ];
+        functions.into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// The module's one memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryFinding {
+    pub(super) export: String,
+    pub(super) import: Option<(String, String)>,
+}
+
+impl MemoryFinding {
+    /// The export under which it can be reached.
+    #[must_use]
+    pub fn export(&self) -> &str {
+        &self.export
+    }
+
+    /// The module and name it is imported by, if it is.
+    #[must_use]
+    pub fn import(&self) -> Option<(&str, &str)> {
+        self.import.as_ref().map(|(module, name)| (module.as_str(), name.as_str()))
+    }
+}
+
+/// A mutable global of the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutableGlobal {
+    pub(super) index: u32,
+    pub(super) export: String,
+    pub(super) aliases: Vec<String>,
+    pub(super) kind: GlobalKind,
+}
+
+impl MutableGlobal {
+    /// Its index in the module.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The export under which it can be reached.
+    #[must_use]
+    pub fn export(&self) -> &str {
+        &self.export
+    }
+
+    /// The kind of value it holds.
+    #[must_use]
+    pub fn kind(&self) -> GlobalKind {
+        self.kind
+    }
+}
+
+/// The kind of value that a global holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the variants are WebAssembly's own types")]
+pub enum GlobalKind {
+    I32,
+    I64,
+    F32,
+    F64,
+    V128,
+    /// A reference of any type.
+    Ref,
+}
+
+/// The guest's allocator, by the exports that make it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Allocator {
+    /// C's: `malloc(size) -> ptr` and `free(ptr)`.
+    Malloc {
+        /// The export `malloc`.
+        malloc: String,
+        /// The export `free`.
+        free: String,
+    },
+    /// `AssemblyScript`'s: `__new(size, class) -> ptr`, `__pin(ptr) -> ptr` and `__unpin(ptr)`.
+    AssemblyScript {
+        /// The export `__new`.
+        new: String,
+        /// The export `__pin`.
+        pin: String,
+        /// The export `__unpin`.
+        unpin: String,
+    },
+    /// The component model's: `cabi_realloc(old, old_size, align, new_size) -> ptr`.
+    CabiRealloc {
+        /// The export `cabi_realloc`.
+        realloc: String,
+    },
+}
+
+impl Allocator {
+    /// The exports that make it up.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Self::Malloc { malloc, free } => [Some(malloc), Some(free), None],
+            Self::AssemblyScript { new, pin, unpin } => [Some(new), Some(pin), Some(unpin)],
+            Self::CabiRealloc { realloc } => [Some(realloc), None, None],
+        };
+        names.into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// The shadow stack pointer: the global that compilers keep the stack of a language like C in
+/// the guest's memory with.
+///
+/// `Display` says how it was told, so that it can be reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StackPointer {
+    /// One global is it, for certain.
+    Found {
+        /// The export under which the global can be reached.
+        export: String,
+        /// How it was told.
+        by: FoundBy,
+    },
+    /// The module has no shadow stack.
+    Absent,
+    /// There may be one, and which global it is cannot be told.
+    Uncertain {
+        /// What was found instead.
+        reason: String,
+    },
+}
+
+/// How the shadow stack pointer was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum FoundBy {
+    /// The global has this name, in the name section, as an import or as an export.
+    Name(String),
+    /// The functions with these names read and write it.
+    Functions(Vec<String>),
+    /// No other global can be it: mutable, of the width of an address, not Asyncify's, not one
+    /// that only grows, and starting at an address in the memory that is aligned to 16 bytes.
+    OnlyCandidate {
+        /// The address it starts at.
+        start: u64,
+    },
+}
+
+impl StackPointer {
+    /// The export under which the global can be reached, if it is certain.
+    #[must_use]
+    pub fn export(&self) -> Option<&str> {
+        match self {
+            Self::Found { export, .. } => Some(export),
+            Self::Absent | Self::Uncertain { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for StackPointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Found { export, by } => write!(f, "the shadow stack pointer is the global exported as `{export}`: {by}"),
+            Self::Absent => f.write_str(
+                "there is no shadow stack: no mutable global starts at an aligned address or is used like a stack pointer",
+            ),
+            Self::Uncertain { reason } => write!(f, "the shadow stack pointer cannot be told: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for FoundBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "it is named `{name}`"),
+            Self::Functions(names) => {
+                write!(f, "it is what `{}` moves or reads", names.join("` and `"))
+            }
+            Self::OnlyCandidate { start } => {
+                write!(f, "it starts at {start:#x}, and no other global can be it")
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Bytes to the parts of a module that the preparation asks about.
+//!
+//! Nothing here is validated beyond what reading it needs: the engine does that when it compiles.
+//! So every index is looked up, and no declared count is ever allocated for.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use wasmparser::{
+    CompositeInnerType, ConstExpr, DataKind, DataSectionReader, Encoding, ExternalKind, FuncType,
+    FunctionBody, GlobalType, ImportSectionReader, Imports, KnownCustom, MemoryType, Name,
+    NameSectionReader, Operator, Parser, Payload, TypeRef, TypeSectionReader, ValType,
+};
+
+use super::PointerWidth;
+use crate::error::{BoxError, Error, Result};
+
+/// Magic and version, before the first section.
+const HEADER: usize = 8;
+const EXPORT_SECTION: u8 = 7;
+/// Types, imports, functions, tables, memories, globals and tags come before the exports.
+const BEFORE_EXPORTS: [u8; 7] = [1, 2, 3, 4, 5, 6, 13];
+
+/// Where a memory or a global comes from, if it is imported: module and name.
+pub(super) type Origin<'a> = Option<(&'a str, &'a str)>;
+
+pub(super) struct Memory<'a> {
+    pub(super) ty: MemoryType,
+    pub(super) import: Origin<'a>,
+}
+
+pub(super) struct Global<'a> {
+    pub(super) ty: GlobalType,
+    pub(super) import: Origin<'a>,
+    /// The value it starts with, if that is a plain constant.
+    pub(super) start: Option<u64>,
+}
+
+pub(super) struct Export<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: ExternalKind,
+    pub(super) index: u32,
+}
+
+/// Where the export section is, or where it would have to be.
+pub(super) enum ExportSlot {
+    Present { section: Range<usize>, contents: Range<usize> },
+    Absent { at: usize },
+}
+
+/// The lowest address that an active data segment is placed at.
+#[derive(Clone, Copy)]
+pub(super) enum DataStart {
+    /// The module has no data.
+    Empty,
+    At(u64),
+    /// A segment's place is only known when the module runs.
+    Unknown,
+}
+
+pub(super) struct Parsed<'a> {
+    types: Vec<Option<FuncType>>,
+    /// The imported functions, by module and name.
+    pub(super) imports: Vec<(&'a str, &'a str)>,
+    /// The type of each function, imported ones first.
+    functions: Vec<u32>,
+    pub(super) memories: Vec<Memory<'a>>,
+    pub(super) globals: Vec<Global<'a>>,
+    pub(super) exports: Vec<Export<'a>>,
+    pub(super) export_slot: ExportSlot,
+    pub(super) data_start: DataStart,
+    /// The functions that are defined here.
+    pub(super) bodies: Vec<FunctionBody<'a>>,
+    pub(super) function_names: BTreeMap<u32, &'a str>,
+    pub(super) global_names: BTreeMap<u32, &'a str>,
+}
+
+impl<'a> Parsed<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Result<Self> {
+        let mut parsed = Self {
+            types: Vec::new(),
+            imports: Vec::new(),
+            functions: Vec::new(),
+            memories: Vec::new(),
+            globals: Vec::new(),
+            exports: Vec::new(),
+            export_slot: ExportSlot::Absent { at: HEADER },
+            data_start: DataStart::Empty,
+            bodies: Vec::new(),
+            function_names: BTreeMap::new(),
+            global_names: BTreeMap::new(),
+        };
+        let mut end = HEADER;
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload.map_err(invalid)?;
+            if let Some((id, contents)) = payload.as_section() {
+                let section = end..contents.end;
+                end = contents.end;
+                parsed.place_exports(id, section, contents);
+            }
+            parsed.read(payload)?;
+        }
+        Ok(parsed)
+    }
+
+    fn place_exports(&mut self, id: u8, section: Range<usize>, contents: Range<usize>) {
+        let ExportSlot::Absent { at } = &mut self.export_slot else {
+            return;
+        };
+        if id == EXPORT_SECTION {
+            self.export_slot = ExportSlot::Present { section, contents };
+        } else if BEFORE_EXPORTS.contains(&id) {
+            *at = section.end;
+        }
+    }
+
+    fn read(&mut self, payload: Payload<'a>) -> Result<()> {
+        match payload {
+            Payload::Version { encoding: Encoding::Component, .. } => {
+                return Err(invalid("this is a component, and a core module is needed"));
+            }
+            Payload::TypeSection(section) => self.read_types(section)?,
+            Payload::ImportSection(section) => self.read_imports(section)?,
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.functions.push(ty.map_err(invalid)?);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for ty in section {
+                    self.memories.push(Memory { ty: ty.map_err(invalid)?, import: None });
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    let global = global.map_err(invalid)?;
+                    let start = constant(&global.init_expr);
+                    self.globals.push(Global { ty: global.ty, import: None, start });
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export.map_err(invalid)?;
+                    let kind = match export.kind {
+                        ExternalKind::FuncExact => ExternalKind::Func,
+                        kind => kind,
+                    };
+                    self.exports.push(Export { name: export.name, kind, index: export.index });
+                }
+            }
+            Payload::DataSection(section) => self.read_data(section)?,
+            Payload::CodeSectionEntry(body) => self.bodies.push(body),
+            Payload::CustomSection(custom) => {
+                if let KnownCustom::Name(names) = custom.as_known() {
+                    self.read_names(names);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn read_types(&mut self, section: TypeSectionReader<'a>) -> Result<()> {
+        for group in section {
+            for ty in group.map_err(invalid)?.into_types() {
+                self.types.push(match ty.composite_type.inner {
+                    CompositeInnerType::Func(ty) => Some(ty),
+                    _ => None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_imports(&mut self, section: ImportSectionReader<'a>) -> Result<()> {
+        for imports in section {
+            // The compact forms name a module once for many imports. The engine does not take
+            // them, and a name repeated here for each could fill memory.
+            let Imports::Single(_, import) = imports.map_err(invalid)? else {
+                return Err(invalid(
+                    "the module uses compact imports, which the engine does not take",
+                ));
+            };
+            let origin = (import.module, import.name);
+            match import.ty {
+                TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                    self.imports.push(origin);
+                    self.functions.push(ty);
+                }
+                TypeRef::Memory(ty) => self.memories.push(Memory { ty, import: Some(origin) }),
+                TypeRef::Global(ty) => {
+                    self.globals.push(Global { ty, import: Some(origin), start: None });
+                }
+                TypeRef::Table(_) | TypeRef::Tag(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_data(&mut self, section: DataSectionReader<'a>) -> Result<()> {
+        for data in section {
+            let address = match data.map_err(invalid)?.kind {
+                DataKind::Active { offset_expr, .. } => constant(&offset_expr),
+                DataKind::Passive => None,
+            };
+            self.data_start = match (self.data_start, address) {
+                (DataStart::Unknown, _) | (_, None) => DataStart::Unknown,
+                (DataStart::Empty, Some(address)) => DataStart::At(address),
+                (DataStart::At(lowest), Some(address)) => DataStart::At(lowest.min(address)),
+            };
+        }
+        Ok(())
+    }
+
+    /// Names are a debugging aid: what of them cannot be read is left out, as engines do.
+    fn read_names(&mut self, names: NameSectionReader<'a>) {
+        for subsection in names {
+            let (map, into) = match subsection {
+                Ok(Name::Function(map)) => (map, &mut self.function_names),
+                Ok(Name::Global(map)) => (map, &mut self.global_names),
+                Ok(_) => continue,
+                Err(_) => return,
+            };
+            for naming in map {
+                let Ok(naming) = naming else { return };
+                into.insert(naming.index, naming.name);
+            }
+        }
+    }
+
+    /// The width of the one memory's addresses.
+    pub(super) fn width(&self) -> PointerWidth {
+        match self.memories.first() {
+            Some(memory) if memory.ty.memory64 => PointerWidth::Memory64,
+            _ => PointerWidth::Memory32,
+        }
+    }
+
+    /// The size in bytes that the one memory starts with.
+    pub(super) fn memory_size(&self) -> u64 {
+        self.memories.first().map_or(0, |memory| {
+            let page =
+                1_u64.checked_shl(memory.ty.page_size_log2.unwrap_or(16)).unwrap_or(u64::MAX);
+            memory.ty.initial.saturating_mul(page)
+        })
+    }
+
+    pub(super) fn function_type(&self, function: u32) -> Option<&FuncType> {
+        let ty = *self.functions.get(usize::try_from(function).ok()?)?;
+        self.types.get(usize::try_from(ty).ok()?)?.as_ref()
+    }
+
+    /// Whether a function has exactly these parameters and results.
+    pub(super) fn has_type(&self, function: u32, params: &[ValType], results: &[ValType]) -> bool {
+        self.function_type(function)
+            .is_some_and(|ty| ty.params() == params && ty.results() == results)
+    }
+
+    /// The body of a function, unless it is imported.
+    pub(super) fn body(&self, function: u32) -> Option<&FunctionBody<'a>> {
+        let defined = usize::try_from(function).ok()?.checked_sub(self.imports.len())?;
+        self.bodies.get(defined)
+    }
+
+    pub(super) fn global(&self, index: u32) -> Option<&Global<'a>> {
+        self.globals.get(usize::try_from(index).ok()?)
+    }
+
+    /// The globals with their indices, imported ones first.
+    pub(super) fn indexed_globals(&self) -> impl Iterator<Item = (u32, &Global<'a>)> {
+        (0..).zip(&self.globals)
+    }
+
+    /// The exports of one kind: name and index.
+    pub(super) fn exported(&self, kind: ExternalKind) -> impl Iterator<Item = (&'a str, u32)> {
+        self.exports
+            .iter()
+            .filter(move |export| export.kind == kind)
+            .map(|export| (export.name, export.index))
+    }
+
+    /// The export with this name, if it is a function.
+    pub(super) fn exported_function(&self, name: &str) -> Option<u32> {
+        self.exported(ExternalKind::Func).find(|(found, _)| *found == name).map(|(_, index)| index)
+    }
+}
+
+/// The operators of a short body, or nothing if it is longer than `limit` bytes or cannot be read.
+pub(super) fn short_body<'a>(body: &FunctionBody<'a>, limit: usize) -> Option<Vec<Operator<'a>>> {
+    if body.range().len() > limit {
+        return None;
+    }
+    body.get_operators_reader().ok()?.into_iter().collect::<Result<_, _>>().ok()
+}
+
+/// The value of an expression that is one constant.
+fn constant(expr: &ConstExpr<'_>) -> Option<u64> {
+    let mut operators = expr.get_operators_reader();
+    let value = match operators.read().ok()? {
+        Operator::I32Const { value } => u64::from(value.cast_unsigned()),
+        Operator::I64Const { value } => value.cast_unsigned(),
+        _ => return None,
+    };
+    matches!(operators.read().ok()?, Operator::End).then_some(value)
+}
+
+pub(super) fn invalid(source: impl Into<BoxError>) -> Error {
+    Error::InvalidModule { source: source.into() }
+}

@@ -1,0 +1,269 @@
+//! Bytes to a prepared module with its findings.
+
+use std::borrow::Cow;
+
+use wasmparser::ValType;
+
+use super::asyncify::{self, Asyncify, DATA, Role, STATE};
+use super::exports::Exports;
+use super::findings::{Findings, stale};
+use super::found::{
+    Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackPointer,
+};
+use super::parse::Parsed;
+use super::{scan, stack_pointer};
+use crate::error::{Error, Result};
+
+/// Starts what [`Prepared::to_bytes`] makes.
+const MAGIC: &[u8] = b"asyncify prepared 1\n";
+
+/// A module's bytes, prepared for the runtime, and what was found in them.
+///
+/// Preparing needs no engine. What comes out can be kept, and compiled later or elsewhere.
+/// A guest's bytes are not trusted here, but kept bytes are: who can write those decides what the
+/// runtime takes for the guest's stack pointer.
+///
+/// # Examples
+///
+/// ```
+/// use asyncify::{Module, Prepared};
+///
+/// let prepared = Prepared::new(r#"(module (memory 1) (func (export "run")))"#)?;
+/// let kept = prepared.to_bytes();
+///
+/// let engine = wasmtime::Engine::default();
+/// let module = Module::from_prepared(Prepared::from_bytes(&kept)?, &engine)?;
+/// assert!(module.wasmtime().get_export("run").is_some());
+/// # Ok::<(), asyncify::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    wasm: Vec<u8>,
+    findings: Findings,
+}
+
+impl Prepared {
+    /// Prepares a module: WebAssembly in binary, or as text with the feature `wat`.
+    ///
+    /// Only the export section is changed. Preparing what is prepared already adds nothing, and
+    /// finds the same. The bytes are not validated here beyond what is read; compiling does that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidModule`] if the bytes cannot be read, [`Error::MissingAsyncifyExport`] and
+    /// [`Error::AsyncifyExportType`] if the module is instrumented only in part,
+    /// [`Error::NoMemory`] if it is instrumented without a memory, [`Error::SeveralMemories`] and
+    /// [`Error::SharedMemory`] if the runtime cannot use its memory.
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self> {
+        Self::from_wasm(&binary(bytes.as_ref())?)
+    }
+
+    /// Prepares a module in the binary format.
+    pub(super) fn from_wasm(wasm: &[u8]) -> Result<Self> {
+        let parsed = Parsed::new(wasm)?;
+        check_memory(&parsed)?;
+        let asyncify = asyncify::find(&parsed)?;
+        if asyncify.is_some() && parsed.memories.is_empty() {
+            return Err(Error::NoMemory);
+        }
+        let globals = asyncify.as_ref().map(|asyncify| asyncify.globals);
+        let possible = stack_pointer::possible(&parsed, globals);
+        let scan = scan::scan(&parsed, asyncify.as_ref(), possible.clone())?;
+        let found = stack_pointer::find(&parsed, &possible, &scan.usage);
+
+        let mut exports = Exports::new(&parsed);
+        let memory = parsed.memories.first().map(|memory| MemoryFinding {
+            export: exports.memory(),
+            import: memory.import.map(|(module, name)| (module.to_owned(), name.to_owned())),
+        });
+        let mutable_globals = mutable_globals(&parsed, asyncify.as_ref(), &found, &mut exports);
+        let export_of = |index: u32| {
+            let global = mutable_globals.binary_search_by_key(&index, MutableGlobal::index).ok();
+            global.and_then(|at| mutable_globals.get(at)).map(|global| global.export.clone())
+        };
+        let stack_size = match &found {
+            stack_pointer::Found::Global(index, _) => stack_pointer::stack_size(&parsed, *index),
+            _ => None,
+        };
+        let stack_pointer = match found {
+            stack_pointer::Found::Global(index, by) => {
+                StackPointer::Found { export: export_of(index).unwrap_or_default(), by }
+            }
+            stack_pointer::Found::Absent => StackPointer::Absent,
+            stack_pointer::Found::Uncertain(reason) => StackPointer::Uncertain { reason },
+        };
+        let asyncify = asyncify.map(|asyncify| {
+            let function = |role| asyncify.export(role).map(str::to_owned);
+            Instrumentation {
+                state: export_of(asyncify.globals.state).unwrap_or_default(),
+                data: export_of(asyncify.globals.data).unwrap_or_default(),
+                start_unwind: function(Role::StartUnwind),
+                stop_unwind: function(Role::StopUnwind),
+                start_rewind: function(Role::StartRewind),
+                stop_rewind: function(Role::StopRewind),
+                get_state: function(Role::GetState),
+            }
+        });
+        let wasm = exports.rewrite(wasm, &parsed)?;
+        let findings = Findings {
+            asyncify,
+            pointer_width: parsed.width(),
+            memory,
+            stack_pointer,
+            stack_size,
+            allocator: allocator(&parsed),
+            initializer: initializer(&parsed),
+            mutable_globals,
+            added_exports: exports.added(),
+            callers: scan.callers,
+        };
+        Ok(Self { wasm, findings })
+    }
+
+    /// The prepared module, in the binary format.
+    #[must_use]
+    pub fn wasm(&self) -> &[u8] {
+        &self.wasm
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    pub(super) fn into_findings(self) -> Findings {
+        self.findings
+    }
+
+    /// Module and findings as bytes, to be kept.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let findings = self.findings.to_bytes();
+        let length = u64::try_from(findings.len()).unwrap_or(u64::MAX);
+        [MAGIC, &length.to_le_bytes(), &findings, &self.wasm].concat()
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StalePrepared`] if the bytes are something else, or another version wrote them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let rest = bytes
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| stale("these are no prepared module of this version"))?;
+        let (findings, wasm) = rest
+            .split_first_chunk()
+            .and_then(|(length, rest)| {
+                rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
+            })
+            .ok_or_else(|| stale("the bytes end in the middle"))?;
+        Ok(Self { wasm: wasm.to_vec(), findings: Findings::from_bytes(findings)? })
+    }
+}
+
+#[cfg(feature = "wat")]
+pub(super) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    wat::parse_bytes(bytes).map_err(super::parse::invalid)
+}
+
+#[cfg(not(feature = "wat"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature with and without the feature")]
+pub(super) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    Ok(Cow::Borrowed(bytes))
+}
+
+fn check_memory(parsed: &Parsed<'_>) -> Result<()> {
+    if parsed.memories.len() > 1 {
+        let count = u32::try_from(parsed.memories.len()).unwrap_or(u32::MAX);
+        return Err(Error::SeveralMemories { count });
+    }
+    if parsed.memories.iter().any(|memory| memory.ty.shared) {
+        return Err(Error::SharedMemory);
+    }
+    Ok(())
+}
+
+/// Every mutable global with an export, added where the module has none.
+fn mutable_globals<'a>(
+    parsed: &Parsed<'a>,
+    asyncify: Option<&Asyncify<'a>>,
+    stack_pointer: &stack_pointer::Found,
+    exports: &mut Exports<'a>,
+) -> Vec<MutableGlobal> {
+    let wanted = |index| match stack_pointer {
+        _ if asyncify.is_some_and(|asyncify| asyncify.globals.state == index) => Some(STATE),
+        _ if asyncify.is_some_and(|asyncify| asyncify.globals.data == index) => Some(DATA),
+        // One that was told by other means keeps its number: a name would make the same module
+        // look surer of itself when it is prepared once more.
+        stack_pointer::Found::Global(found, FoundBy::Name(_)) if *found == index => {
+            Some("__stack_pointer")
+        }
+        _ => None,
+    };
+    let mutable = parsed.indexed_globals().filter(|(_, global)| global.ty.mutable);
+    mutable
+        .map(|(index, global)| {
+            let (export, others) = exports.global(index, wanted(index));
+            let named = parsed.global_names.get(&index).copied();
+            let imported = global.import.map(|(_, name)| name);
+            MutableGlobal {
+                index,
+                export,
+                aliases: others
+                    .iter()
+                    .copied()
+                    .chain(named)
+                    .chain(imported)
+                    .map(str::to_owned)
+                    .collect(),
+                kind: kind(global.ty.content_type),
+            }
+        })
+        .collect()
+}
+
+fn kind(ty: ValType) -> GlobalKind {
+    match ty {
+        ValType::I32 => GlobalKind::I32,
+        ValType::I64 => GlobalKind::I64,
+        ValType::F32 => GlobalKind::F32,
+        ValType::F64 => GlobalKind::F64,
+        ValType::V128 => GlobalKind::V128,
+        ValType::Ref(_) => GlobalKind::Ref,
+    }
+}
+
+/// The allocator, by names and exact types: C's first, which guests use themselves.
+fn allocator(parsed: &Parsed<'_>) -> Option<Allocator> {
+    let p = parsed.width().value_type();
+    let exported = |name: &str, params: &[ValType], results: &[ValType]| {
+        let function = parsed.exported_function(name)?;
+        parsed.has_type(function, params, results).then(|| name.to_owned())
+    };
+    let malloc = || {
+        Some(Allocator::Malloc {
+            malloc: exported("malloc", &[p], &[p])?,
+            free: exported("free", &[p], &[])?,
+        })
+    };
+    let assembly_script = || {
+        let i = ValType::I32;
+        Some(Allocator::AssemblyScript {
+            new: exported("__new", &[i, i], &[i])?,
+            pin: exported("__pin", &[i], &[i])?,
+            unpin: exported("__unpin", &[i], &[])?,
+        })
+    };
+    let cabi =
+        || Some(Allocator::CabiRealloc { realloc: exported("cabi_realloc", &[p; 4], &[p])? });
+    malloc().or_else(assembly_script).or_else(cabi)
+}
+
+fn initializer(parsed: &Parsed<'_>) -> Option<String> {
+    ["_initialize", "__wasm_call_ctors"].into_iter().find_map(|name| {
+        let function = parsed.exported_function(name)?;
+        parsed.has_type(function, &[], &[]).then(|| name.to_owned())
+    })
+}

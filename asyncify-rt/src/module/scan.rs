@@ -1,0 +1,132 @@
+//! One pass over all bodies: who calls whom without looking at Asyncify's state, and how the
+//! globals are used that may be the shadow stack pointer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wasmparser::{ExternalKind, Operator};
+
+use super::asyncify::Asyncify;
+use super::findings::{Callers, ImportCallers};
+use super::parse::{Parsed, invalid};
+use super::usage::{Tracker, Usage};
+use crate::error::Result;
+
+/// So many callers are kept of each import: enough for a message.
+const KEPT: usize = 32;
+
+pub(super) struct Scan {
+    pub(super) callers: Callers,
+    pub(super) usage: BTreeMap<u32, Usage>,
+}
+
+/// Scans `parsed`, watching the globals `watched`.
+pub(super) fn scan(
+    parsed: &Parsed<'_>,
+    asyncify: Option<&Asyncify<'_>>,
+    watched: Vec<bool>,
+) -> Result<Scan> {
+    let mut tracker = Tracker::new(watched);
+    let mut reads_state = Vec::new();
+    // Pairs of caller and callee, of callers that do not read the state.
+    let mut calls: Vec<(u32, u32)> = Vec::new();
+    let first = u32::try_from(parsed.imports.len()).unwrap_or(u32::MAX);
+    for (function, body) in (first..).zip(&parsed.bodies) {
+        let own = calls.len();
+        let mut reads = false;
+        tracker.enter();
+        let mut operators = body.get_operators_reader().map_err(invalid)?;
+        while !operators.eof() {
+            let operator = operators.read().map_err(invalid)?;
+            match &operator {
+                Operator::GlobalGet { global_index } => {
+                    reads |=
+                        asyncify.is_some_and(|asyncify| asyncify.globals.state == *global_index);
+                }
+                Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                    calls.push((function, *function_index));
+                }
+                _ => {}
+            }
+            tracker.step(&operator);
+        }
+        reads_state.push(reads);
+        if reads || asyncify.is_none_or(|asyncify| asyncify.owns(function)) {
+            calls.truncate(own);
+        }
+    }
+    calls.sort_unstable();
+    calls.dedup();
+    let callers = match asyncify {
+        Some(asyncify) => callers(parsed, asyncify, &calls, &reads_state),
+        None => Callers::default(),
+    };
+    Ok(Scan { callers, usage: tracker.finish() })
+}
+
+fn callers(
+    parsed: &Parsed<'_>,
+    asyncify: &Asyncify<'_>,
+    calls: &[(u32, u32)],
+    reads_state: &[bool],
+) -> Callers {
+    let mut of_imports: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    let mut of_instrumented = Vec::new();
+    let mut names = Names::default();
+    for &(caller, callee) in calls {
+        let Ok(index) = usize::try_from(callee) else {
+            continue;
+        };
+        let list = if index < parsed.imports.len() {
+            of_imports.entry(index).or_default()
+        } else {
+            let defined = index - parsed.imports.len();
+            let instrumented = reads_state.get(defined) == Some(&true) && !asyncify.owns(callee);
+            // The calls are sorted by caller, so a caller that is listed already is the last.
+            if !instrumented || names.is(of_instrumented.last(), caller) {
+                continue;
+            }
+            &mut of_instrumented
+        };
+        if list.len() < KEPT {
+            list.push(names.position(caller));
+        }
+    }
+    let of_imports = of_imports
+        .into_iter()
+        .filter_map(|(index, callers)| {
+            let (module, name) = *parsed.imports.get(index)?;
+            Some(ImportCallers { module: module.to_owned(), name: name.to_owned(), callers })
+        })
+        .collect();
+    Callers { names: names.labels(parsed), of_imports, of_instrumented }
+}
+
+/// The functions that are listed, each with its position in the list of names.
+#[derive(Default)]
+struct Names {
+    functions: Vec<u32>,
+    positions: HashMap<u32, u32>,
+}
+
+impl Names {
+    fn position(&mut self, function: u32) -> u32 {
+        *self.positions.entry(function).or_insert_with(|| {
+            self.functions.push(function);
+            u32::try_from(self.functions.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    fn is(&self, position: Option<&u32>, function: u32) -> bool {
+        position.is_some() && self.positions.get(&function) == position
+    }
+
+    fn labels(&self, parsed: &Parsed<'_>) -> Vec<String> {
+        let exports: HashMap<u32, &str> =
+            parsed.exported(ExternalKind::Func).map(|(name, index)| (index, name)).collect();
+        let label = |function: &u32| {
+            let name = parsed.function_names.get(function).or_else(|| exports.get(function));
+            name.map_or_else(|| format!("function[{function}]"), |name| (*name).to_owned())
+        };
+        self.functions.iter().map(label).collect()
+    }
+}

@@ -1,0 +1,283 @@
+//! Finds the shadow stack pointer, and the size of the guest's own stack.
+
+use std::collections::BTreeMap;
+
+use wasmparser::{ExternalKind, Operator};
+
+use super::asyncify::Globals;
+use super::found::FoundBy;
+use super::parse::{DataStart, Global, Parsed, short_body};
+use super::usage::Usage;
+
+/// LLVM's name for it, and that in the runtime of `AssemblyScript` which collects garbage.
+const NAMES: [&str; 2] = ["__stack_pointer", "~lib/memory/__stack_pointer"];
+/// Functions that do nothing but read or move it: Emscripten's, older ones of Emscripten, and
+/// wasm-bindgen's.
+const FUNCTIONS: [&str; 5] = [
+    "emscripten_stack_get_current",
+    "_emscripten_stack_restore",
+    "stackSave",
+    "stackRestore",
+    "__wbindgen_add_to_stack_pointer",
+];
+/// A longer body does more than move the stack pointer.
+const LONGEST: usize = 64;
+/// The tool conventions' alignment of the shadow stack.
+const ALIGNMENT: u64 = 16;
+/// So many globals are listed in a message.
+const LISTED: usize = 8;
+
+pub(super) enum Found {
+    Global(u32, FoundBy),
+    Absent,
+    Uncertain(String),
+}
+
+/// The globals that may be it, by type: for each global, whether it is mutable, as wide as an
+/// address, and not Asyncify's.
+pub(super) fn possible(parsed: &Parsed<'_>, asyncify: Option<Globals>) -> Vec<bool> {
+    let pointer = parsed.width().value_type();
+    let possible = |(index, global): (u32, &Global<'_>)| {
+        global.ty.mutable
+            && global.ty.content_type == pointer
+            && !asyncify.is_some_and(|asyncify| asyncify.contains(index))
+    };
+    parsed.indexed_globals().map(possible).collect()
+}
+
+pub(super) fn find(parsed: &Parsed<'_>, possible: &[bool], usage: &BTreeMap<u32, Usage>) -> Found {
+    let is_possible =
+        |index: u32| usize::try_from(index).is_ok_and(|index| possible.get(index) == Some(&true));
+    if let Some((index, name)) = by_name(parsed, is_possible) {
+        return Found::Global(index, FoundBy::Name(name.to_owned()));
+    }
+    match by_functions(parsed, is_possible) {
+        (Some(index), names) => Found::Global(index, FoundBy::Functions(names)),
+        (None, names) if !names.is_empty() => {
+            Found::Uncertain(format!("`{}` use different globals", names.join("` and `")))
+        }
+        (None, _) => by_value(parsed, is_possible, usage),
+    }
+}
+
+fn by_name(parsed: &Parsed<'_>, is_possible: impl Fn(u32) -> bool) -> Option<(u32, &'static str)> {
+    let exports: Vec<_> = parsed.exported(ExternalKind::Global).collect();
+    NAMES.into_iter().find_map(|name| {
+        let mut section = parsed.global_names.iter().filter(|(_, found)| **found == name);
+        let mut imported = parsed
+            .indexed_globals()
+            .filter(|(_, global)| global.import.is_some_and(|(_, found)| found == name));
+        let index = section
+            .find_map(|(index, _)| is_possible(*index).then_some(*index))
+            .or_else(|| imported.find_map(|(index, _)| is_possible(index).then_some(index)))
+            .or_else(|| {
+                let mut exports = exports.iter().filter(|(found, _)| *found == name);
+                exports.find_map(|(_, index)| is_possible(*index).then_some(*index))
+            });
+        Some((index?, name))
+    })
+}
+
+/// The one global that the functions made for moving the stack pointer use, with their names.
+///
+/// Names without a global mean that they do not agree.
+fn by_functions(
+    parsed: &Parsed<'_>,
+    is_possible: impl Fn(u32) -> bool,
+) -> (Option<u32>, Vec<String>) {
+    let exported = parsed.exported(ExternalKind::Func).map(|(name, index)| (index, name));
+    let mut functions: Vec<_> = parsed
+        .function_names
+        .iter()
+        .map(|(index, name)| (*index, *name))
+        .chain(exported)
+        .filter_map(|(index, name)| {
+            let position = FUNCTIONS.iter().position(|known| *known == name)?;
+            Some((position, index))
+        })
+        .collect();
+    // Names come out of a map in no order.
+    functions.sort_unstable();
+    functions.dedup();
+    let mut used: Option<u32> = None;
+    let mut names = Vec::new();
+    for (position, function) in functions {
+        let Some(global) = only_global(parsed, function, &is_possible) else {
+            continue;
+        };
+        names.extend(FUNCTIONS.get(position).map(|name| (*name).to_owned()));
+        if *used.get_or_insert(global) != global {
+            return (None, names);
+        }
+    }
+    (used, names)
+}
+
+/// The global that a short function uses, if it is only one that may be the stack pointer.
+fn only_global(
+    parsed: &Parsed<'_>,
+    function: u32,
+    is_possible: impl Fn(u32) -> bool,
+) -> Option<u32> {
+    let mut used =
+        short_body(parsed.body(function)?, LONGEST)?.into_iter().filter_map(|operator| {
+            match operator {
+                Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } => {
+                    is_possible(global_index).then_some(global_index)
+                }
+                _ => None,
+            }
+        });
+    let first = used.next()?;
+    used.all(|other| other == first).then_some(first)
+}
+
+/// The one global whose start value and use are those of a stack pointer.
+fn by_value(
+    parsed: &Parsed<'_>,
+    is_possible: impl Fn(u32) -> bool,
+    usage: &BTreeMap<u32, Usage>,
+) -> Found {
+    let mut fitting = Vec::new();
+    let mut doubtful = Vec::new();
+    for (index, global) in parsed.indexed_globals().filter(|(index, _)| is_possible(*index)) {
+        let usage = usage.get(&index).copied().unwrap_or_default();
+        match global.start {
+            Some(start) if starts_a_stack(start, parsed.memory_size()) => {
+                // One that only ever grows is the end of a heap.
+                let bump = usage.raised && !usage.lowered;
+                let list = if bump { &mut doubtful } else { &mut fitting };
+                list.push((index, start, usage.lowered));
+            }
+            Some(start) if usage.lowered => doubtful.push((index, start, true)),
+            Some(_) => {}
+            None => doubtful.push((index, 0, usage.lowered)),
+        }
+    }
+    let only_one_lowered = fitting.iter().all(|(.., lowered)| *lowered)
+        && !doubtful.iter().any(|(.., lowered)| *lowered);
+    match fitting.as_slice() {
+        [] if doubtful.is_empty() => Found::Absent,
+        [(index, start, _)] if doubtful.is_empty() || only_one_lowered => {
+            Found::Global(*index, FoundBy::OnlyCandidate { start: *start })
+        }
+        several => {
+            if let Some((index, names)) = moved_by_exports(parsed, several) {
+                return Found::Global(index, FoundBy::Functions(names));
+            }
+            let listed = several.iter().chain(&doubtful).map(|(index, ..)| *index);
+            Found::Uncertain(list(parsed, listed.collect()))
+        }
+    }
+}
+
+fn starts_a_stack(start: u64, memory_size: u64) -> bool {
+    start != 0 && start.is_multiple_of(ALIGNMENT) && start <= memory_size
+}
+
+/// The one of several globals that an export reads and another sets, as Emscripten's two
+/// functions do under whatever names.
+fn moved_by_exports(
+    parsed: &Parsed<'_>,
+    several: &[(u32, u64, bool)],
+) -> Option<(u32, Vec<String>)> {
+    let pointer = [parsed.width().value_type()];
+    let (mut getters, mut setters) = (BTreeMap::new(), BTreeMap::new());
+    for (name, function) in parsed.exported(ExternalKind::Func) {
+        let Some(body) = parsed.body(function) else {
+            continue;
+        };
+        match short_body(body, LONGEST).as_deref() {
+            Some([Operator::GlobalGet { global_index }, Operator::End])
+                if parsed.has_type(function, &[], &pointer) =>
+            {
+                getters.entry(*global_index).or_insert(name);
+            }
+            Some(
+                [
+                    Operator::LocalGet { local_index: 0 },
+                    Operator::GlobalSet { global_index },
+                    Operator::End,
+                ],
+            ) if parsed.has_type(function, &pointer, &[]) => {
+                setters.entry(*global_index).or_insert(name);
+            }
+            _ => {}
+        }
+    }
+    let mut moved = several.iter().filter_map(|(index, ..)| {
+        let names = [getters.get(index)?, setters.get(index)?];
+        Some((*index, names.map(|name| (*name).to_owned()).to_vec()))
+    });
+    let found = moved.next()?;
+    moved.next().is_none().then_some(found)
+}
+
+fn list(parsed: &Parsed<'_>, mut globals: Vec<u32>) -> String {
+    globals.sort_unstable();
+    let mut listed: Vec<_> = globals
+        .iter()
+        .take(LISTED)
+        .filter_map(|index| {
+            let global = parsed.global(*index)?;
+            let named = parsed.global_names.get(index).copied();
+            let name =
+                named.or(global.import.map(|(_, name)| name)).filter(|name| name.len() <= 64);
+            let name = name.map_or(String::new(), |name| format!(" (`{name}`)"));
+            Some(match global.start {
+                Some(start) => format!("global {index}{name}, which starts at {start:#x}"),
+                None => format!("global {index}{name}, whose start is not a constant"),
+            })
+        })
+        .collect();
+    if globals.len() > LISTED {
+        listed.push(format!("{} more", globals.len() - LISTED));
+    }
+    format!("it may be {}", listed.join(", or "))
+}
+
+/// The size of the stack that `stack_pointer` starts at the top of, where that can be told.
+pub(super) fn stack_size(parsed: &Parsed<'_>, stack_pointer: u32) -> Option<u64> {
+    let top = parsed.global(stack_pointer)?.start?;
+    // Below all data there is nothing else: linkers place the stack first, or the data.
+    if let DataStart::At(lowest) = parsed.data_start
+        && lowest >= top
+    {
+        return Some(top);
+    }
+    let named = constant(parsed, "__stack_low")
+        .or_else(|| constant(parsed, "__data_end")?.checked_next_multiple_of(ALIGNMENT));
+    let bottom = named.or_else(|| emscripten_end(parsed, top))?;
+    top.checked_sub(bottom).filter(|size| *size > 0)
+}
+
+/// The value of an immutable global by one of its names.
+fn constant(parsed: &Parsed<'_>, name: &str) -> Option<u64> {
+    let named = parsed.global_names.iter().map(|(index, found)| (*found, *index));
+    let index =
+        parsed.exported(ExternalKind::Global).chain(named).find(|(found, _)| *found == name)?.1;
+    let global = parsed.global(index)?;
+    if global.ty.mutable { None } else { global.start }
+}
+
+/// The end of the stack that Emscripten's initializer sets, beside `top`.
+fn emscripten_end(parsed: &Parsed<'_>, top: u64) -> Option<u64> {
+    let function = parsed.exported_function("emscripten_stack_init")?;
+    let operators = short_body(parsed.body(function)?, LONGEST)?;
+    let set: Vec<u64> = operators
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [Operator::I32Const { value }, Operator::GlobalSet { .. }] => {
+                Some(value.cast_unsigned().into())
+            }
+            [Operator::I64Const { value }, Operator::GlobalSet { .. }] => {
+                Some(value.cast_unsigned())
+            }
+            _ => None,
+        })
+        .collect();
+    match set.as_slice() {
+        [base, end] | [end, base] if *base == top && *end < top => Some(*end),
+        _ => None,
+    }
+}

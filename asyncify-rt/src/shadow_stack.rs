@@ -1,0 +1,294 @@
+//! The guest's shadow stack (`__stack_pointer`) while calls are parked.
+//!
+//! An unwinding runs no epilogue, so the stack pointer stays where the innermost frame had it, and
+//! a rewinding runs no prologue, so it must be put back there.
+//!
+//! ```text
+//! separate   main stack   | guest's data | <- parked frames | <- plain calls |
+//!            region       | canary | <- one call                            |
+//! copied     main stack   | <- the running call; a parked one's bytes are on the host |
+//! ```
+
+use wasmtime::Global;
+
+use crate::abi::{self, address};
+use crate::cx::GuestCx;
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::module::PointerWidth;
+
+/// How parked calls keep their part of the shadow stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StackPolicy {
+    /// Frames stay where they are: a call that starts while another is parked on the guest's own
+    /// stack gets a region of its own. Pointers into parked frames stay good. A guest that checks
+    /// its stack against a fixed limit is wrong in a region.
+    #[default]
+    Separate,
+    /// The call's bytes are copied out when it parks and back when it resumes: nothing stays in
+    /// the guest. A pointer into a parked call's stack is dead until that call resumes.
+    Copied,
+}
+
+/// What marks the low end of a region. A call that ran over it has written here, most likely.
+const CANARY: [u8; 64] = [0xa5; 64];
+
+/// Without a hint from the module, a region has this many bytes.
+const DEFAULT_REGION: u64 = 64 << 10;
+/// A region is never larger by itself.
+const LARGEST_REGION: u64 = 1 << 20;
+
+/// The global that points to the shadow stack's top.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Pointer {
+    Known {
+        global: Global,
+        width: PointerWidth,
+    },
+    /// The module has no shadow stack.
+    #[default]
+    Absent,
+    /// There may be one, for all that is known.
+    Uncertain(String),
+}
+
+pub(crate) struct ShadowStack {
+    pointer: Pointer,
+    policy: StackPolicy,
+    region_size: u64,
+    /// Whether a call is parked on the guest's own stack.
+    main_occupied: bool,
+    regions: Vec<Region>,
+    /// The regions that no call uses.
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Region {
+    low: u64,
+    high: u64,
+}
+
+/// A running call's place on the shadow stack.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame {
+    /// Where the stack pointer goes back to when the call ends.
+    base: u64,
+    region: Option<u32>,
+}
+
+/// A parked call's part of the shadow stack.
+pub(crate) enum ShadowPart {
+    /// The guest has none, or its pointer is left alone.
+    None,
+    /// On the guest's own stack, down to `pointer`.
+    Main { pointer: u64, base: u64 },
+    /// In a region, down to `pointer`.
+    Region { region: u32, pointer: u64 },
+    /// On the host: the bytes from `pointer` on, up to `base`.
+    Copied { bytes: Box<[u8]>, pointer: u64, base: u64 },
+}
+
+impl ShadowPart {
+    /// Bytes that it holds on the host.
+    pub(crate) fn host_bytes(&self) -> u64 {
+        match self {
+            Self::Copied { bytes, .. } => bytes.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+impl Default for ShadowStack {
+    fn default() -> Self {
+        Self {
+            pointer: Pointer::default(),
+            policy: StackPolicy::default(),
+            region_size: DEFAULT_REGION,
+            main_occupied: false,
+            regions: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl ShadowStack {
+    pub(crate) fn new(
+        pointer: Pointer,
+        policy: StackPolicy,
+        region_size: Option<u64>,
+        guest_stack: Option<u64>,
+    ) -> Self {
+        let by_guest = guest_stack.unwrap_or(DEFAULT_REGION).min(LARGEST_REGION);
+        let region_size = region_size.unwrap_or(by_guest).max(1 << 10).next_multiple_of(16);
+        Self { pointer, policy, region_size, ..Self::default() }
+    }
+
+    /// Why a second call cannot park, if it cannot.
+    pub(crate) fn uncertain(&self) -> Option<&str> {
+        match &self.pointer {
+            Pointer::Uncertain(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Says that a call is parked on the guest's own stack.
+    pub(crate) fn occupy_main(&mut self) {
+        self.main_occupied = true;
+    }
+
+    fn region(&self, region: u32) -> Option<Region> {
+        self.regions.get(region as usize).copied()
+    }
+}
+
+impl<T: Send + 'static> GuestCx<'_, T> {
+    fn stack_pointer(&mut self) -> Option<u64> {
+        let Pointer::Known { global, .. } = self.rt().stack.pointer else {
+            return None;
+        };
+        abi::read_address(global, &mut self.store)
+    }
+
+    fn set_stack_pointer(&mut self, to: u64) -> Result<()> {
+        if let Pointer::Known { global, width } = self.rt().stack.pointer {
+            global.set(&mut self.store, address(width, to)).map_err(Error::engine)?;
+        }
+        Ok(())
+    }
+
+    /// A place for a call that starts.
+    #[inline]
+    pub(crate) fn enter_stack(&mut self, may_suspend: bool) -> Result<Frame> {
+        let Some(base) = self.stack_pointer() else {
+            return Ok(Frame { base: 0, region: None });
+        };
+        if !may_suspend || !self.rt().stack.main_occupied {
+            return Ok(Frame { base, region: None });
+        }
+        let (region, high) = self.take_region()?;
+        self.set_stack_pointer(high)?;
+        Ok(Frame { base, region: Some(region) })
+    }
+
+    /// Puts a parked call's part back in place.
+    pub(crate) fn resume_stack(&mut self, part: ShadowPart) -> Result<Frame> {
+        match part {
+            ShadowPart::None => Ok(Frame { base: 0, region: None }),
+            ShadowPart::Main { pointer, base } => {
+                self.rt().stack.main_occupied = false;
+                self.set_stack_pointer(pointer)?;
+                Ok(Frame { base, region: None })
+            }
+            ShadowPart::Region { region, pointer } => {
+                let base = self.stack_pointer().unwrap_or_default();
+                self.set_stack_pointer(pointer)?;
+                Ok(Frame { base, region: Some(region) })
+            }
+            ShadowPart::Copied { bytes, pointer, base } => {
+                memory::slice_mut(self.memory_mut(), pointer, bytes.len() as u64)
+                    .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
+                    .copy_from_slice(&bytes);
+                self.set_stack_pointer(pointer)?;
+                Ok(Frame { base, region: None })
+            }
+        }
+    }
+
+    /// Leaves the stack to others while the call is parked.
+    pub(crate) fn park_stack(&mut self, frame: Frame) -> Result<ShadowPart> {
+        let Some(pointer) = self.stack_pointer() else {
+            return Ok(ShadowPart::None);
+        };
+        if let Some(region) = frame.region {
+            self.check_canary(region)?;
+            self.set_stack_pointer(frame.base)?;
+            return Ok(ShadowPart::Region { region, pointer });
+        }
+        if self.rt().stack.policy == StackPolicy::Separate {
+            return Ok(ShadowPart::Main { pointer, base: frame.base });
+        }
+        let len = frame.base.checked_sub(pointer).ok_or_else(|| {
+            Error::out_of_step(format!(
+                "the stack pointer is {pointer:#x}, above {:#x}, where the call began",
+                frame.base
+            ))
+        })?;
+        let bytes = memory::slice(self.memory(), pointer, len)
+            .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
+            .into();
+        self.set_stack_pointer(frame.base)?;
+        Ok(ShadowPart::Copied { bytes, pointer, base: frame.base })
+    }
+
+    /// Ends a call that ran to its end.
+    #[inline]
+    pub(crate) fn leave_stack(&mut self, frame: Frame) -> Result<()> {
+        let Some(region) = frame.region else {
+            return Ok(());
+        };
+        self.check_canary(region)?;
+        self.rt().stack.free.push(region);
+        self.set_stack_pointer(frame.base)
+    }
+
+    /// Ends a call whose frames are gone: no epilogue has run.
+    pub(crate) fn abandon_stack(&mut self, frame: Frame) -> Result<()> {
+        if let Some(region) = frame.region {
+            self.rt().stack.free.push(region);
+        }
+        self.set_stack_pointer(frame.base)
+    }
+
+    /// Ends a parked call that will not be resumed.
+    pub(crate) fn drop_stack(&mut self, part: &ShadowPart) -> Result<()> {
+        match *part {
+            ShadowPart::Main { base, .. } => {
+                self.rt().stack.main_occupied = false;
+                self.set_stack_pointer(base)
+            }
+            ShadowPart::Region { region, .. } => {
+                self.rt().stack.free.push(region);
+                Ok(())
+            }
+            ShadowPart::None | ShadowPart::Copied { .. } => Ok(()),
+        }
+    }
+
+    fn take_region(&mut self) -> Result<(u32, u64)> {
+        let stack = &mut self.rt().stack;
+        let pooled = stack.free.pop();
+        let size = stack.region_size;
+        let (index, region) = match pooled.and_then(|index| Some((index, stack.region(index)?))) {
+            Some(pooled) => pooled,
+            None => {
+                let room = self.make_room("a shadow stack region", size)?;
+                let region =
+                    Region { low: room.start.next_multiple_of(16), high: room.end - room.end % 16 };
+                let stack = &mut self.rt().stack;
+                let index = u32::try_from(stack.regions.len()).unwrap_or(u32::MAX);
+                stack.regions.push(region);
+                self.rt().stats.regions += 1;
+                (index, region)
+            }
+        };
+        memory::slice_mut(self.memory_mut(), region.low, CANARY.len() as u64)
+            .map_err(|range| Error::out_of_step(format!("a shadow stack region: {range}")))?
+            .copy_from_slice(&CANARY);
+        Ok((index, region.high))
+    }
+
+    fn check_canary(&mut self, region: u32) -> Result<()> {
+        let Some(Region { low, high }) = self.rt().stack.region(region) else {
+            return Ok(());
+        };
+        match memory::slice(self.memory(), low, CANARY.len() as u64) {
+            Ok(canary) if canary == CANARY => Ok(()),
+            _ => Err(Error::ShadowStackOverflow {
+                function: String::new(),
+                size: high.saturating_sub(low),
+            }),
+        }
+    }
+}

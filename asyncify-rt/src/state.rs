@@ -1,0 +1,143 @@
+//! What a guest's store holds: the user's data, and the runtime's side of the guest.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use wasmtime::{Extern, Memory, StoreLimits, Val};
+
+use crate::abi::Asyncify;
+use crate::guest::Inner;
+use crate::limits::{Limits, Stats};
+use crate::lock::Holder;
+use crate::machine::Machine;
+use crate::parked::{Key, Parked};
+use crate::room::Room;
+use crate::shadow_stack::ShadowStack;
+use crate::window::Window;
+
+/// The data of a guest's store, `Store<State<T>>`: the user's `T`, and what the runtime keeps.
+///
+/// Other crates' functions are linked through it:
+/// `add_to_linker(&mut linker, |state: &mut State<T>| &mut state.data)`.
+pub struct State<T: Send + 'static> {
+    /// The user's own data.
+    pub data: T,
+    pub(crate) guest: Weak<Inner<T>>,
+    pub(crate) rt: Runtime,
+}
+
+impl<T: Send + 'static> State<T> {
+    /// A state for a store that a guest will be made of with
+    /// [`Guest::from_parts`](crate::Guest::from_parts).
+    #[must_use]
+    pub fn new(data: T) -> Self {
+        Self { data, guest: Weak::new(), rt: Runtime::default() }
+    }
+}
+
+impl<T: Send + std::fmt::Debug + 'static> std::fmt::Debug for State<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+/// The runtime's side of one guest. Only `call.rs` changes where a call stands in it.
+pub(crate) struct Runtime {
+    /// Asyncify's globals; `None` before the guest is linked, and for a guest that has none.
+    pub(crate) asyncify: Option<Asyncify>,
+    pub(crate) machine: Machine,
+    /// The guest's memory; `None` before the guest is linked, and for a guest that has none.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) exports: Arc<HashMap<String, Extern>>,
+    pub(crate) run: Run,
+    pub(crate) window: Window,
+    pub(crate) stack: ShadowStack,
+    pub(crate) parked: Parked,
+    pub(crate) room: Room,
+    /// A task for each typed import, kept so that a call of it allocates nothing.
+    pub(crate) tasks: Vec<Option<Box<dyn Pending>>>,
+    /// What the guest was poisoned by.
+    pub(crate) poison: Option<Arc<str>>,
+    pub(crate) limits: Limits,
+    pub(crate) stats: Stats,
+    pub(crate) store_limits: StoreLimits,
+    pub(crate) holder: Arc<Holder>,
+    /// Ticks that each run of wasm has, if the user set a deadline.
+    pub(crate) deadline: Option<u64>,
+    /// Whether a guest's trap poisons it.
+    pub(crate) trap_poisons: bool,
+    /// Whether a call that the host ended, by an error or by dropping it, poisons the guest.
+    pub(crate) host_end_poisons: bool,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            asyncify: None,
+            machine: Machine::default(),
+            memory: None,
+            exports: Arc::default(),
+            run: Run::default(),
+            window: Window::default(),
+            stack: ShadowStack::default(),
+            parked: Parked::default(),
+            room: Room::default(),
+            tasks: Vec::new(),
+            poison: None,
+            limits: Limits::default(),
+            stats: Stats::default(),
+            store_limits: StoreLimits::default(),
+            holder: Arc::default(),
+            deadline: None,
+            trap_poisons: true,
+            host_end_poisons: false,
+        }
+    }
+}
+
+/// The call that runs now.
+pub(crate) struct Run {
+    /// The waker of the task that polls the call, replaced only by another one.
+    pub(crate) waker: Waker,
+    /// While unwinding: the import that suspended.
+    pub(crate) suspended: Option<Box<dyn Pending>>,
+    /// While rewinding: the import to answer, and how.
+    pub(crate) resuming: Option<Resuming>,
+    /// The call's record, if it has parked before.
+    pub(crate) key: Option<Key>,
+    /// What was placed in the guest for the call's arguments; `None` while nothing is recorded.
+    pub(crate) placed: Option<Vec<u32>>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            waker: Waker::noop().clone(),
+            suspended: None,
+            resuming: None,
+            key: None,
+            placed: None,
+        }
+    }
+}
+
+/// An import whose future is ready, or that is to be answered without it.
+pub(crate) struct Resuming {
+    pub(crate) pending: Box<dyn Pending>,
+    /// The answer to give instead of the future's.
+    pub(crate) instead: Option<Vec<Val>>,
+}
+
+/// An import that waits.
+///
+/// The one that made it takes itself back by its type when the guest has been rewound into it.
+pub(crate) trait Pending: Any + Send {
+    /// Polls the import's future and keeps its answer.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Drops the future.
+    fn abandon(&mut self);
+    /// The import, as `module.name`.
+    fn import(&self) -> String;
+}

@@ -1,0 +1,90 @@
+//! Keeping what was prepared, and bytes that are damaged.
+
+use asyncify_rt::{Error, Findings, Module, Prepared};
+use proptest::prelude::*;
+use wasmtime::Engine;
+
+use super::{findings, instrumented, prepare};
+
+#[test]
+fn prepared_modules_and_findings_can_be_kept() {
+    let engine = Engine::default();
+    let prepared =
+        prepare(&instrumented(r#"(import "e" "f" (func)) (memory 1) (func $bad call 0)"#));
+    let kept = prepared.to_bytes();
+    assert_eq!(Prepared::from_bytes(&kept).unwrap(), prepared);
+    let findings = Findings::from_bytes(&prepared.findings().to_bytes()).unwrap();
+    assert_eq!(&findings, prepared.findings());
+
+    let compiled = wasmtime::Module::new(&engine, prepared.wasm()).unwrap();
+    Module::from_compiled(findings.clone(), compiled).unwrap();
+    for other in ["(module)", r#"(module (memory (export "asyncify:memory") 1))"#] {
+        let other = wasmtime::Module::new(&engine, wat::parse_str(other).unwrap()).unwrap();
+        let error = Module::from_compiled(findings.clone(), other).unwrap_err();
+        assert!(matches!(error, Error::StalePrepared { .. }), "{error}");
+    }
+    for at in 0..kept.len() {
+        let shorter = |cut: Prepared| cut.wasm().len() < prepared.wasm().len();
+        assert!(Prepared::from_bytes(&kept[..at]).map_or(true, shorter));
+    }
+    let older =
+        kept.iter().map(|byte| if *byte == b'1' { b'0' } else { *byte }).collect::<Vec<_>>();
+    assert!(matches!(Prepared::from_bytes(&older), Err(Error::StalePrepared { .. })));
+    let longer = [findings.to_bytes(), vec![0]].concat();
+    assert!(matches!(Findings::from_bytes(&longer), Err(Error::StalePrepared { .. })));
+}
+
+/// If this fails, the kept form has changed, and needs another version number.
+#[test]
+fn the_kept_form_is_that_of_its_version() {
+    let bytes = findings(r#"(module (memory (export "m") 1) (global (mut i32) (i32.const 64)))"#)
+        .to_bytes();
+    let expected = b"asyncify findings 1\n\0\0\x01\x01m\0\0\x11asyncify:global:0\x02\x40\0\0\0\x01\0\x11asyncify:global:0\0\0\x01\x11asyncify:global:0\0\0\0";
+    assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
+}
+
+fn sample() -> Vec<u8> {
+    let fields = r#"(import "env" "sleep" (func $sleep (param i32))) (memory (export "memory") 1 2) (table 1 funcref)
+        (global $__stack_pointer (mut i32) (i32.const 65536)) (global $end i32 (i32.const 64))
+        (func $run (export "run") (local i64 f32)
+          (global.set $__stack_pointer (i32.sub (global.get $__stack_pointer) (i32.const 16)))
+          (call $sleep (i32.const 1)))
+        (func $bad call $run) (elem (i32.const 0) $run) (data (i32.const 64) "data")"#;
+    wat::parse_str(instrumented(fields)).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn damaged_modules_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), keep in any::<prop::sample::Index>(), cut in any::<bool>()) {
+        let mut wasm = sample();
+        for (at, byte) in changes {
+            let at = at.index(wasm.len());
+            wasm[at] = byte;
+        }
+        if cut {
+            wasm.truncate(keep.index(wasm.len()));
+        }
+        if let Ok(prepared) = Prepared::new(&wasm) {
+            prop_assert_eq!(&Prepared::from_bytes(&prepared.to_bytes()).unwrap(), &prepared);
+            let again = Prepared::new(prepared.wasm()).unwrap();
+            prop_assert_eq!(again.wasm(), prepared.wasm());
+            let valid = |bytes: &[u8]| wasmparser::Validator::new().validate_all(bytes).is_ok();
+            prop_assert_eq!(valid(&wasm), valid(prepared.wasm()));
+        }
+    }
+
+    #[test]
+    fn damaged_kept_bytes_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let mut kept = Prepared::new(sample()).unwrap().to_bytes();
+        for (at, byte) in changes {
+            let at = at.index(kept.len());
+            kept[at] = byte;
+        }
+        if let Ok(prepared) = Prepared::from_bytes(&kept) {
+            let _ = prepared.findings().uninstrumented_callers(&[("env", "sleep")]);
+            let _ = prepared.findings().uninstrumented();
+        }
+    }
+}
