@@ -34,12 +34,17 @@ pub struct Builder<T: Send + 'static> {
     data: T,
     imports: AsyncImports<T>,
     linker: Linker<State<T>>,
+    link_with_store: Vec<LinkWithStore<T>>,
     /// The first mistake, told by `instantiate`.
     mistake: Option<Error>,
     trap_unknown: bool,
     trust_instrumentation: bool,
     settings: Settings,
 }
+
+type LinkWithStore<T> = Box<
+    dyn FnOnce(&mut Linker<State<T>>, &mut Store<State<T>>) -> Result<(), crate::BoxError> + Send,
+>;
 
 /// What concerns the guest once it is linked.
 #[derive(Default)]
@@ -69,6 +74,7 @@ impl<T: Send + 'static> Builder<T> {
             data,
             imports: AsyncImports::new(),
             linker: Linker::new(module.wasmtime().engine()),
+            link_with_store: Vec::new(),
             mistake: None,
             trap_unknown: false,
             trust_instrumentation: false,
@@ -106,6 +112,19 @@ impl<T: Send + 'static> Builder<T> {
         if let Err(error) = link(&mut self.linker) {
             self.mistake.get_or_insert(Error::Instantiate { source: error.into() });
         }
+        self
+    }
+
+    /// As [`link`](Self::link), with the guest's store at hand: to define a memory or a global
+    /// that the guest imports, say. It runs within [`instantiate`](Self::instantiate). An imported
+    /// memory that nobody defines is made to the limits that the module declares.
+    pub fn link_with_store(
+        mut self,
+        link: impl FnOnce(&mut Linker<State<T>>, &mut Store<State<T>>) -> Result<(), crate::BoxError>
+        + Send
+        + 'static,
+    ) -> Self {
+        self.link_with_store.push(Box::new(link));
         self
     }
 
@@ -235,6 +254,9 @@ impl<T: Send + 'static> Builder<T> {
         store.set_epoch_deadline(u64::MAX / 2);
         if self.settings.deadline.is_some() {
             crate::deadline::check_engine(module.wasmtime().engine())?;
+        }
+        for link in self.link_with_store {
+            link(&mut linker, &mut store).map_err(|source| Error::Instantiate { source })?;
         }
         link::define_memory(&module, &mut linker, &mut store)?;
         if self.trap_unknown {

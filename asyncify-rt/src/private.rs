@@ -11,3 +11,22 @@ pub use crate::marshal::{
     Answer, Arg, Args, Borrowed, Concat, Direct, FromGuest, IntoGuest, Mut, OutPtr, OutPtrAbi,
     Output, Param, ParamAbi, ParamInfo, Params, Ref, ResultAbi, Site, Val, Value, Values, Writable,
 };
+
+/// `X`. Where the constant that says `OK` has an error, the compiler takes this for no type, and
+/// says nothing more about it: a type that cannot cross is reported once, where its
+/// [`ImportInfo`] or [`ExportInfo`] is made, and not again wherever it is used.
+pub type Checked<const OK: bool, X> = <If<OK> as Is<X>>::Type;
+
+/// Carries the constant of [`Checked`].
+#[derive(Debug)]
+pub struct If<const OK: bool>;
+
+/// Gives [`Checked`] its type.
+pub trait Is<X> {
+    /// `X`
+    type Type;
+}
+
+impl<const OK: bool, X> Is<X> for If<OK> {
+    type Type = X;
+}

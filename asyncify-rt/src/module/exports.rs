@@ -41,7 +41,8 @@ impl<'a> Exports<'a> {
     pub(super) fn memory(&mut self) -> String {
         match self.memory {
             Some(name) => name.to_owned(),
-            None => self.add("asyncify:memory", ExportKind::Memory, 0),
+            // WASI's functions find the memory by this name.
+            None => self.add("memory", ExportKind::Memory, 0),
         }
     }
 

@@ -26,7 +26,7 @@ const MAGIC: &[u8] = b"asyncify findings 1\n";
 ///     (data (i32.const 65536) "hello"))"#)?;
 /// let findings = prepared.findings();
 /// assert!(findings.asyncify().is_none());
-/// assert_eq!(findings.memory().map(|memory| memory.export()), Some("asyncify:memory"));
+/// assert_eq!(findings.memory().map(|memory| memory.export()), Some("memory"));
 /// assert_eq!(findings.stack_pointer().export(), Some("__stack_pointer"));
 /// assert_eq!(findings.stack_size(), Some(65536));
 ///

@@ -107,7 +107,7 @@ fn functions_are_found_by_shape() {
     assert_eq!(asyncify.stop_rewind(), Some("wb"));
     assert_eq!(asyncify.get_state(), None);
     let memory = findings.memory().unwrap();
-    assert_eq!((memory.export(), memory.import()), ("asyncify:memory", Some(("a", "a"))));
+    assert_eq!((memory.export(), memory.import()), ("memory", Some(("a", "a"))));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn exported_globals_are_used_as_they_are() {
     let module = instrumented("(memory 1)")
         .replace("(global $state", r#"(global $state (export "__asyncify_state")"#)
         .replace("(global $data", r#"(global $data (export "__asyncify_data")"#);
-    assert_eq!(findings(&module).added_exports(), ["asyncify:memory"]);
+    assert_eq!(findings(&module).added_exports(), ["memory"]);
 
     let alone = r#"(module (memory (export "m") 1)
         (global (export "__asyncify_state") (mut i32) (i32.const 0))
@@ -261,12 +261,12 @@ fn preparing_again_changes_nothing() {
 fn taken_names_are_avoided() {
     let findings = findings(
         r#"(module (memory 1) (global $__stack_pointer (mut i32) (i32.const 64)) (global $n (mut f32) (f32.const 0))
-           (func (export "asyncify:memory")) (func (export "__stack_pointer"))
+           (func (export "memory")) (func (export "__stack_pointer"))
            (func (export "asyncify:global:1")) (func (export "asyncify:global:1:2")))"#,
     );
     assert_eq!(
         findings.added_exports(),
-        ["asyncify:memory:2", "__stack_pointer:2", "asyncify:global:1:3"]
+        ["memory:2", "__stack_pointer:2", "asyncify:global:1:3"]
     );
     assert_eq!(findings.stack_pointer().export(), Some("__stack_pointer:2"));
     for name in ["n", "1", "asyncify:global:1:3"] {

@@ -1,0 +1,427 @@
+//! The arguments of the attributes.
+//!
+//! [`KEYS`] is the one table of what can be written where: it drives the parser and every message
+//! about a key.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{Attribute, Ident, LitStr, Meta, Path, Token};
+
+use crate::errors::Errors;
+
+/// Where a key stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// `#[asyncify::imports(…)]`
+    Imports,
+    /// `#[asyncify::exports(…)]`
+    Exports,
+    /// `#[asyncify(…)]` on a function of an imports block
+    Import,
+    /// `#[asyncify(…)]` on a function of an exports trait
+    Export,
+}
+
+impl Place {
+    /// How a message names the place.
+    fn described(self) -> &'static str {
+        match self {
+            Self::Imports => "`#[asyncify::imports]`",
+            Self::Exports => "`#[asyncify::exports]`",
+            Self::Import => "`#[asyncify(…)]` on a function of an imports block",
+            Self::Export => "`#[asyncify(…)]` on a function of an exports trait",
+        }
+    }
+}
+
+/// How a function's result reaches the other side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    Packed,
+    Out,
+}
+
+/// What an attribute says.
+#[derive(Default)]
+pub(crate) struct Attrs {
+    /// Each key as it was written, also where its value was a mistake.
+    pub(crate) given: Vec<Ident>,
+    /// Whether a part was a mistake, so that a key that seems to be missing may be that part.
+    pub(crate) mistaken: bool,
+    pub(crate) module: Option<LitStr>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) krate: Option<Path>,
+    pub(crate) result: Option<Mode>,
+    pub(crate) skip: Option<Ident>,
+    pub(crate) trampoline: Option<Ident>,
+}
+
+/// One key: its name, where it stands, how it is written, and how it is read.
+struct Key {
+    name: &'static str,
+    places: &'static [Place],
+    written: &'static str,
+    read: fn(&mut Attrs, &Ident, &Key, Option<TokenStream>) -> syn::Result<()>,
+}
+
+const KEYS: [Key; 6] = [
+    Key {
+        name: "module",
+        places: &[Place::Imports, Place::Import],
+        written: "module = \"…\"",
+        read: |attrs, key, row, value| {
+            attrs.module = Some(row.text(key, value)?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "crate",
+        places: &[Place::Imports, Place::Exports],
+        written: "crate = path::to::asyncify",
+        read: |attrs, key, row, value| {
+            let value = row.value(key, value)?;
+            let path = Path::parse_mod_style.parse2(value.clone());
+            attrs.krate = Some(path.map_err(|_| row.misread(value, "a path without quotes"))?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "name",
+        places: &[Place::Import, Place::Export],
+        written: "name = \"…\"",
+        read: |attrs, key, row, value| {
+            attrs.name = Some(row.text(key, value)?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "result",
+        places: &[Place::Import, Place::Export],
+        written: "result = \"packed\" | \"out\"",
+        read: |attrs, key, row, value| {
+            let text = row.text(key, value)?;
+            attrs.result = Some(match text.value().as_str() {
+                "packed" => Mode::Packed,
+                "out" => Mode::Out,
+                other => {
+                    let message =
+                        format!("unknown `result` `{other}`, expected one of: `packed`, `out`");
+                    return Err(syn::Error::new_spanned(text, message));
+                }
+            });
+            Ok(())
+        },
+    },
+    Key {
+        name: "skip",
+        places: &[Place::Import],
+        written: "skip",
+        read: |attrs, key, row, value| {
+            attrs.skip = Some(row.flag(key, value)?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "trampoline",
+        places: &[Place::Import],
+        written: "trampoline",
+        read: |attrs, key, row, value| {
+            attrs.trampoline = Some(row.flag(key, value)?);
+            Ok(())
+        },
+    },
+];
+
+impl Key {
+    fn value(&self, key: &Ident, value: Option<TokenStream>) -> syn::Result<TokenStream> {
+        value.filter(|value| !value.is_empty()).ok_or_else(|| {
+            let message = format!("`{}` needs a value: `{}`", self.name, self.written);
+            syn::Error::new_spanned(key, message)
+        })
+    }
+
+    fn text(&self, key: &Ident, value: Option<TokenStream>) -> syn::Result<LitStr> {
+        let value = self.value(key, value)?;
+        let text: LitStr =
+            syn::parse2(value.clone()).map_err(|_| self.misread(value, "a string"))?;
+        if text.value().is_empty() {
+            let message =
+                format!("`{}` is empty; write it as it stands in the wasm module", self.name);
+            return Err(syn::Error::new_spanned(text, message));
+        }
+        Ok(text)
+    }
+
+    fn flag(&self, key: &Ident, value: Option<TokenStream>) -> syn::Result<Ident> {
+        match value {
+            None => Ok(key.clone()),
+            Some(value) if value.is_empty() => Err(self.misread(key, "no value")),
+            Some(value) => Err(self.misread(value, "no value")),
+        }
+    }
+
+    fn misread(&self, tokens: impl ToTokens, takes: &str) -> syn::Error {
+        let message = format!("`{}` takes {takes}: `{}`", self.name, self.written);
+        syn::Error::new_spanned(tokens, message)
+    }
+}
+
+impl Attrs {
+    /// Reads the arguments of an attribute that stands at `place`.
+    pub(crate) fn parse(args: TokenStream, place: Place, errors: &mut Errors) -> Self {
+        let mut attrs = Self::default();
+        attrs.read(args, place, errors);
+        attrs
+    }
+
+    /// Takes the `#[asyncify(…)]` attributes off a function and reads them.
+    pub(crate) fn take(list: &mut Vec<Attribute>, place: Place, errors: &mut Errors) -> Self {
+        let mut attrs = Self::default();
+        for attribute in take_helpers(list) {
+            match attribute.meta {
+                Meta::List(list) => attrs.read(list.tokens, place, errors),
+                other => errors.at(other, format!("expected a key: {}", written(place))),
+            }
+        }
+        attrs
+    }
+
+    fn read(&mut self, args: TokenStream, place: Place, errors: &mut Errors) {
+        for arg in split_at_commas(args) {
+            let read = parse_arg.parse2(arg.clone()).map_err(|_| {
+                syn::Error::new_spanned(arg, format!("expected a key: {}", written(place)))
+            });
+            let read = read.and_then(|(key, value)| self.read_arg(&key, value, place));
+            self.mistaken |= errors.take(read).is_none();
+        }
+    }
+
+    fn read_arg(
+        &mut self,
+        key: &Ident,
+        value: Option<TokenStream>,
+        place: Place,
+    ) -> syn::Result<()> {
+        let Some(row) = KEYS.iter().find(|row| key == row.name) else {
+            return Err(syn::Error::new_spanned(key, unknown(key, place)));
+        };
+        if !row.places.contains(&place) {
+            return Err(syn::Error::new_spanned(key, misplaced(row, place)));
+        }
+        if self.gives(row.name) {
+            return Err(syn::Error::new_spanned(key, format!("duplicate key `{key}`")));
+        }
+        self.given.push(key.clone());
+        (row.read)(self, key, row, value)
+    }
+
+    /// Whether the key was written, rightly or not.
+    pub(crate) fn gives(&self, key: &str) -> bool {
+        self.given.iter().any(|given| given == key)
+    }
+}
+
+/// Takes the attributes that are ours off an item.
+pub(crate) fn take_helpers(list: &mut Vec<Attribute>) -> Vec<Attribute> {
+    list.extract_if(.., |attribute| attribute.path().is_ident("asyncify")).collect()
+}
+
+/// `key`, or `key = value`; the value is read by the key's row.
+fn parse_arg(input: ParseStream<'_>) -> syn::Result<(Ident, Option<TokenStream>)> {
+    let key = Ident::parse_any(input)?;
+    if input.is_empty() {
+        return Ok((key, None));
+    }
+    input.parse::<Token![=]>()?;
+    Ok((key, Some(input.parse()?)))
+}
+
+/// Each argument by itself, so that a mistake in one hides none in the next.
+fn split_at_commas(args: TokenStream) -> Vec<TokenStream> {
+    let mut split = vec![TokenStream::new()];
+    for token in args {
+        match (&token, split.last_mut()) {
+            (TokenTree::Punct(punct), Some(_)) if punct.as_char() == ',' => {
+                split.push(TokenStream::new());
+            }
+            (_, Some(arg)) => arg.extend([token]),
+            (_, None) => {}
+        }
+    }
+    split.retain(|arg| !arg.is_empty());
+    split
+}
+
+fn keys(place: Place) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.places.contains(&place))
+}
+
+/// How each key of a place is written.
+fn written(place: Place) -> String {
+    list(keys(place).map(|key| key.written))
+}
+
+fn list(words: impl Iterator<Item = &'static str>) -> String {
+    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn unknown(key: &Ident, place: Place) -> String {
+    let known = list(keys(place).map(|key| key.name));
+    let meant = keys(place)
+        .map(|row| (distance(&key.to_string(), row.name), row.name))
+        .filter(|&(distance, name)| distance <= 2 && distance < name.len() / 2 + 1)
+        .min();
+    match meant {
+        Some((_, name)) => {
+            format!("unknown key `{key}`, expected one of: {known}; did you mean `{name}`?")
+        }
+        None => format!("unknown key `{key}`, expected one of: {known}"),
+    }
+}
+
+fn misplaced(row: &Key, place: Place) -> String {
+    let Key { name, written, .. } = row;
+    let belongs = row.places.first().copied().unwrap_or(place);
+    let here = place.described();
+    let there = belongs.described();
+    format!("`{name}` is no key of {here}; `{written}` belongs in {there}")
+}
+
+/// How many letters must be added, taken away or changed.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = *cell;
+            *cell = changed.min(left + 1).min(diagonal + 1);
+            left = *cell;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(args: &str, place: Place) -> Vec<String> {
+        let mut errors = Errors::default();
+        match args.parse() {
+            Ok(args) => drop(Attrs::parse(args, place, &mut errors)),
+            Err(error) => return vec![error.to_string()],
+        }
+        errors.messages()
+    }
+
+    #[test]
+    fn keys_are_read() {
+        let mut errors = Errors::default();
+        let args = quote::quote!(name = "a", module = "m", result = "out", trampoline,);
+        let attrs = Attrs::parse(args, Place::Import, &mut errors);
+        assert_eq!(attrs.name.map(|name| name.value()).as_deref(), Some("a"));
+        assert_eq!(attrs.module.map(|module| module.value()).as_deref(), Some("m"));
+        assert_eq!(attrs.result, Some(Mode::Out));
+        assert!(attrs.trampoline.is_some() && attrs.skip.is_none());
+        let args = quote::quote!(crate = ::some::path, module = "m");
+        let attrs = Attrs::parse(args, Place::Imports, &mut errors);
+        assert!(attrs.krate.is_some());
+        assert_eq!(errors.messages(), [""; 0]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        use Place::{Export, Exports, Import, Imports};
+        let table: [(Place, &str, &[&str]); 17] = [
+            (Imports, "", &[]),
+            (
+                Imports,
+                "modul = \"env\"",
+                &[
+                    "unknown key `modul`, expected one of: `module`, `crate`; did you mean `module`?",
+                ],
+            ),
+            (Imports, "magic = 1", &["unknown key `magic`, expected one of: `module`, `crate`"]),
+            (
+                Imports,
+                "name = \"a\"",
+                &[
+                    "`name` is no key of `#[asyncify::imports]`; `name = \"…\"` belongs in `#[asyncify(…)]` on a function of an imports block",
+                ],
+            ),
+            (
+                Exports,
+                "module = \"a\"",
+                &[
+                    "`module` is no key of `#[asyncify::exports]`; `module = \"…\"` belongs in `#[asyncify::imports]`",
+                ],
+            ),
+            (
+                Export,
+                "skip",
+                &[
+                    "`skip` is no key of `#[asyncify(…)]` on a function of an exports trait; `skip` belongs in `#[asyncify(…)]` on a function of an imports block",
+                ],
+            ),
+            (Imports, "module = \"a\", module = \"b\"", &["duplicate key `module`"]),
+            (Imports, "module", &["`module` needs a value: `module = \"…\"`"]),
+            (Imports, "module =", &["`module` needs a value: `module = \"…\"`"]),
+            (Imports, "module = env", &["`module` takes a string: `module = \"…\"`"]),
+            (
+                Imports,
+                "module = \"\"",
+                &["`module` is empty; write it as it stands in the wasm module"],
+            ),
+            (
+                Imports,
+                "crate = \"asyncify\"",
+                &["`crate` takes a path without quotes: `crate = path::to::asyncify`"],
+            ),
+            (
+                Imports,
+                "\"env\"",
+                &["expected a key: `module = \"…\"`, `crate = path::to::asyncify`"],
+            ),
+            (Import, "skip = true", &["`skip` takes no value: `skip`"]),
+            (
+                Import,
+                "name(\"a\")",
+                &[
+                    "expected a key: `module = \"…\"`, `name = \"…\"`, `result = \"packed\" | \"out\"`, `skip`, `trampoline`",
+                ],
+            ),
+            (
+                Import,
+                "result = \"pointer\"",
+                &["unknown `result` `pointer`, expected one of: `packed`, `out`"],
+            ),
+            (
+                Import,
+                "nam = \"a\", , skipp",
+                &[
+                    "unknown key `nam`, expected one of: `module`, `name`, `result`, `skip`, `trampoline`; did you mean `name`?",
+                    "unknown key `skipp`, expected one of: `module`, `name`, `result`, `skip`, `trampoline`; did you mean `skip`?",
+                ],
+            ),
+        ];
+        for (place, args, expected) in table {
+            assert_eq!(messages(args, place), expected, "{args}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        for (from, to, expected) in
+            [("name", "name", 0), ("nam", "name", 1), ("anme", "name", 2), ("", "skip", 4)]
+        {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Every rule about what was written, in one list for each attribute.
+//!
+//! A rule that is about a type's meaning is not here: the traits of the runtime say it.
+
+mod functions;
+mod types;
+
+use std::fmt::Display;
+
+use syn::{Attribute, Generics, ImplItem, TraitItem};
+
+use crate::attr::{Attrs, take_helpers};
+use crate::errors::Errors;
+use crate::model::{Exports, Function, Imports, type_text};
+use functions::{
+    borrows_only_at_the_top, export_is_concrete, has_few_params, has_no_qualifiers,
+    has_the_guest_at_hand, import_is_concrete, is_named, is_not_written, is_written_out,
+    result_is_owned, shares_the_host, takes_the_guest, writes_through_a_buffer,
+};
+
+pub(crate) fn imports(block: &Imports<'_>, errors: &mut Errors) {
+    // The functions of a trait belong to whoever wrote the trait.
+    is_inherent(block, errors);
+    // The list of imports is one constant.
+    block_is_concrete(block, errors);
+    // A function that is not seen would be missing in the guest.
+    items_are_seen(block, errors);
+    for function in &block.functions {
+        // A guest knows no such contract, and calls by wasm's convention.
+        has_no_qualifiers(function, "import", errors);
+        // All calls of a guest share the host.
+        shares_the_host(function, errors);
+        // A wasm function has one signature.
+        import_is_concrete(function, errors);
+        // The guest is lent to code that runs to its end, never across an await.
+        has_the_guest_at_hand(function, errors);
+        for param in &function.params {
+            // Errors name the parameter, and the condition stands on the function.
+            is_named(param, "import", errors);
+            // The value is made from wasm values, so its type is written out.
+            is_written_out(&param.original.ty, "a guest can pass", errors);
+            // What an import borrows is the parameter itself.
+            borrows_only_at_the_top(param, errors);
+            // The guest's memory may move while an import waits.
+            writes_through_a_buffer(param, errors);
+        }
+        // An answer goes to the guest after the call's borrows have ended.
+        result_is_owned(function, errors);
+        // wasmtime's typed functions end there.
+        has_few_params(function, "import", errors);
+    }
+    // Nothing else can be said about a function that is left out.
+    skip_stands_alone(block, errors);
+    // Wasm finds an import by module and name.
+    has_modules(block, errors);
+    // A linker takes one function for each.
+    imports_differ(block, errors);
+}
+
+pub(crate) fn exports(list: &Exports<'_>, errors: &mut Errors) {
+    // The struct that is made of it has no parameters and implements nothing else.
+    trait_is_plain(list, errors);
+    // Each function of the trait is an export, and nothing else is.
+    trait_lists_functions(list, errors);
+    for function in &list.functions {
+        // A guest knows no such contract, and calls by wasm's convention.
+        has_no_qualifiers(function, "export", errors);
+        // The functions are those of one guest.
+        takes_the_guest(function, errors);
+        // A wasm function has one signature.
+        export_is_concrete(function, errors);
+        for param in &function.params {
+            // The name is the generated method's.
+            is_named(param, "export", errors);
+            // The value is handed to the guest as wasm values, so its type is written out.
+            is_written_out(&param.original.ty, "a guest can take", errors);
+            // A call is an owned future, so it borrows nothing.
+            borrows_only_at_the_top(param, errors);
+            // Arguments are copied into the guest.
+            is_not_written(param, errors);
+        }
+        // A result is made from what the guest left.
+        result_is_owned(function, errors);
+        // wasmtime's typed functions end there.
+        has_few_params(function, "export", errors);
+    }
+    // Two functions of the same name would call the same export by different types.
+    exports_differ(list, errors);
+}
+
+fn is_inherent(block: &Imports<'_>, errors: &mut Errors) {
+    if let Some((path, _)) = &block.original.trait_ {
+        let host = type_text(&block.original.self_ty);
+        errors.at(
+            path,
+            format!(
+                "`#[asyncify::imports]` takes an inherent block; write `impl {host} {{ … }}` and call the trait's functions from there"
+            ),
+        );
+    }
+    if block.original.unsafety.is_some() || block.original.modifiers.require_empty().is_err() {
+        errors.leave_to_compiler();
+    }
+}
+
+fn block_is_concrete(block: &Imports<'_>, errors: &mut Errors) {
+    let Generics { params, where_clause, .. } = &block.original.generics;
+    if !params.is_empty() {
+        errors.at(
+            params,
+            "an imports block cannot be generic; write the type arguments out, as in `impl Host<File>`",
+        );
+    } else if let Some(clause) = where_clause {
+        errors
+            .at(clause, "an imports block cannot have a `where` clause; nothing in it is generic");
+    }
+}
+
+fn items_are_seen(block: &Imports<'_>, errors: &mut Errors) {
+    for item in &block.original.items {
+        let attrs = match item {
+            ImplItem::Fn(_) => continue,
+            ImplItem::Const(item) => &item.attrs,
+            ImplItem::Type(item) => &item.attrs,
+            ImplItem::Macro(item) => {
+                errors.at(
+                    &item.mac.path,
+                    "`#[asyncify::imports]` cannot see what a macro makes; write the functions out, or move the macro to an `impl` block of its own",
+                );
+                continue;
+            }
+            other => {
+                errors.at(other, "`#[asyncify::imports]` does not know this syntax; move it to an `impl` block of its own");
+                continue;
+            }
+        };
+        is_a_function(attrs, errors);
+    }
+}
+
+fn is_a_function(attrs: &[Attribute], errors: &mut Errors) {
+    for attr in take_helpers(&mut attrs.to_vec()) {
+        errors.at(attr, "`#[asyncify(…)]` belongs on a function");
+    }
+}
+
+fn skip_stands_alone(block: &Imports<'_>, errors: &mut Errors) {
+    for key in block.skipped.iter().flat_map(|function| &function.attrs.given) {
+        if key != "skip" {
+            errors.at(key, format!("`skip` leaves the function out, so that `{key}` says nothing; remove one of them"));
+        }
+    }
+}
+
+fn has_modules(block: &Imports<'_>, errors: &mut Errors) {
+    let told = |attrs: &Attrs| attrs.gives("module") || attrs.mistaken;
+    if told(block.attrs) {
+        return;
+    }
+    // Once: the way out is most often the same for all of them.
+    if let Some(function) = block.functions.iter().find(|function| !told(function.attrs)) {
+        let name = function.ident();
+        errors.at(
+            name,
+            format!("`{name}` has no module; name it for the block, `#[asyncify::imports(module = \"env\")]`, or for the function, `#[asyncify(module = \"env\")]`"),
+        );
+    }
+}
+
+fn imports_differ(block: &Imports<'_>, errors: &mut Errors) {
+    differ(
+        &block.functions,
+        errors,
+        |function| {
+            let module = block.module(function)?;
+            Some(format!("{module}.{}", function.name()))
+        },
+        |name| {
+            format!(
+                "two functions are the import `{name}`; a guest has one, so rename or `skip` this one"
+            )
+        },
+    );
+}
+
+fn exports_differ(list: &Exports<'_>, errors: &mut Errors) {
+    differ(
+        &list.functions,
+        errors,
+        |function| Some(function.name()),
+        |name| {
+            format!("two functions are the export `{name}`; a guest has one, so rename this one")
+        },
+    );
+}
+
+/// Two functions under conditions are taken to exclude each other.
+fn differ<M: Display>(
+    functions: &[Function<'_>],
+    errors: &mut Errors,
+    name: impl Fn(&Function<'_>) -> Option<String>,
+    message: impl Fn(&str) -> M,
+) {
+    for (index, function) in functions.iter().enumerate() {
+        let unconditional = function.cfgs().is_empty();
+        let before = functions.iter().take(index);
+        let before: Vec<_> =
+            before.filter(|before| unconditional || before.cfgs().is_empty()).collect();
+        if before.iter().any(|before| before.ident() == function.ident()) {
+            // Two functions of one Rust name: the compiler's own error.
+            errors.leave_to_compiler();
+        } else if let Some(full) = name(function)
+            && before.iter().any(|before| name(before).as_ref() == Some(&full))
+        {
+            errors.at(function.name_tokens(), message(&full));
+        }
+    }
+}
+
+fn trait_is_plain(list: &Exports<'_>, errors: &mut Errors) {
+    let item = list.original;
+    if item.unsafety.is_some() || item.modifiers.require_empty().is_err() {
+        errors.leave_to_compiler();
+    }
+    let Generics { params, where_clause, .. } = &item.generics;
+    if !params.is_empty() {
+        errors.at(params, "an exports trait cannot be generic, because a guest's exports have one signature each; write the types out");
+    } else if let Some(clause) = where_clause {
+        errors
+            .at(clause, "an exports trait cannot have a `where` clause; nothing in it is generic");
+    }
+    if !item.supertraits.is_empty() {
+        errors.at(
+            &item.supertraits,
+            format!("an exports trait has no supertraits: it lists what a guest exports; implement them for `{}Exports`", item.ident),
+        );
+    }
+}
+
+fn trait_lists_functions(list: &Exports<'_>, errors: &mut Errors) {
+    for item in &list.original.items {
+        match item {
+            TraitItem::Fn(function) => {
+                if let Some(body) = &function.default {
+                    errors.at(
+                        body,
+                        format!("an export's body is in the guest; write `;` instead, and put helpers into `impl {}Exports`", list.original.ident),
+                    );
+                }
+                if function.modifiers.require_empty().is_err() {
+                    errors.leave_to_compiler();
+                }
+            }
+            TraitItem::Const(item) => {
+                errors.at(
+                    &item.ident,
+                    "an exports trait lists functions; globals are read through `AsyncExports`",
+                );
+            }
+            TraitItem::Type(item) => {
+                errors.at(
+                    &item.ident,
+                    "an exports trait lists functions, whose types are written out",
+                );
+            }
+            TraitItem::Macro(item) => {
+                errors.at(
+                    &item.mac.path,
+                    "`#[asyncify::exports]` cannot see what a macro makes; write the functions out",
+                );
+            }
+            other => errors.at(
+                other,
+                "`#[asyncify::exports]` does not know this syntax; write functions only",
+            ),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! An imports block: the block itself, the list of imports, and how they are registered.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+
+use super::{arg, checked, kinds, mode, nested, param_infos, result, result_text, runtime, short};
+use crate::model::{Function, Imports, Kind, cfgs, krate};
+
+// Input:
+//     impl Host {
+//         async fn fetch(&self, url: &str) -> u32 { … }
+//     }
+//
+// Output:
+//     impl Host {
+//         async fn fetch(&self, url: &str) -> u32 { … }
+//     }
+//     impl Host {
+//         pub const IMPORTS: &'static [ImportInfo] = <Self as Imports>::IMPORTS;
+//         pub fn wasm_opt_args() -> String { host_wasm_opt_args::<Self>() }
+//     }
+//     const _: () = {
+//         const __IMPORT_0: ImportInfo = …;
+//         impl Imports for Host {
+//             const IMPORTS: &'static [ImportInfo] = &[__IMPORT_0];
+//             fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>) {
+//                 imports.suspending::<…>(…);
+//             }
+//         }
+//     };
+pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
+    let runtime = runtime(&krate(block.attrs));
+    let rt = short();
+    let original = block.original;
+    let host = &original.self_ty;
+    let cfgs = cfgs(&original.attrs);
+    let items = inherent_items(block, &runtime);
+
+    let functions = || block.functions.iter().enumerate();
+    let infos = functions().map(|(index, function)| info(&rt, block, index, function));
+    let listed = functions().map(|(index, function)| {
+        let (cfgs, name) = (function.cfgs(), info_name(index));
+        quote!(#(#cfgs)* #name)
+    });
+    let registered = functions().map(|(index, function)| {
+        let cfgs = function.cfgs();
+        let registration = registration(&rt, block, index, function);
+        quote!(#(#cfgs)* #registration)
+    });
+    let (host_name, imports) = (local("host"), local("imports"));
+
+    quote! {
+        #original
+
+        #items
+
+        #(#cfgs)*
+        #[allow(deprecated, unused_qualifications, unused_variables)]
+        const _: () = {
+            use #runtime as __rt;
+
+            #(#infos)*
+
+            #[automatically_derived]
+            impl #rt::Imports for #host {
+                const IMPORTS: &'static [#rt::ImportInfo] = &[#(#listed),*];
+
+                fn register<__T: ::core::marker::Send + 'static>(
+                    #host_name: #rt::Arc<Self>,
+                    #imports: &mut #rt::AsyncImports<__T>,
+                ) {
+                    #(#registered)*
+                }
+            }
+        };
+    }
+}
+
+/// What the user reaches by the host's name.
+pub(crate) fn inherent_items(block: &Imports<'_>, rt: &TokenStream) -> TokenStream {
+    let host = &block.original.self_ty;
+    let cfgs = cfgs(&block.original.attrs);
+    quote! {
+        #(#cfgs)*
+        #[allow(dead_code)]
+        #[automatically_derived]
+        impl #host {
+            /// Every import of this host, as the guest sees it.
+            pub const IMPORTS: &'static [#rt::ImportInfo] =
+                <Self as #rt::Imports>::IMPORTS;
+
+            /// What `wasm-opt` needs to instrument a guest of this host.
+            #[must_use]
+            pub fn wasm_opt_args() -> ::std::string::String {
+                #rt::host_wasm_opt_args::<Self>()
+            }
+        }
+    }
+}
+
+// Input:
+//     /// Reads a page.
+//     async fn fetch(&self, url: &str) -> u32
+//
+// Output:
+//     const __IMPORT_0: ImportInfo = ImportInfo::new::<Direct, u32>(
+//         "env", "fetch", true,
+//         &[ParamInfo::of::<Ref<str>>("url", "&str")],
+//         "u32", "Reads a page.",
+//     );
+fn info(
+    rt: &TokenStream,
+    block: &Imports<'_>,
+    index: usize,
+    function: &Function<'_>,
+) -> TokenStream {
+    let cfgs = function.cfgs();
+    let constant = info_name(index);
+    let module = block.module(function);
+    let (name, suspending) = (function.name(), function.is_async());
+    let (mode, result, text) = (mode(rt, function), result(function), result_text(function));
+    let params = param_infos(rt, function, &Ident::new("of", Span::call_site()));
+    let docs = function.docs();
+    quote! {
+        #(#cfgs)*
+        const #constant: #rt::ImportInfo = #rt::ImportInfo::new::<#mode, #result>(
+            #module, #name, #suspending, #params, #text, #docs,
+        );
+    }
+}
+
+// Input:
+//     async fn fetch(&self, url: &str, out: &mut OutBuf) -> u32
+//
+// Output:
+//     imports.suspending::<(Ref<str>, (Mut<OutBuf>, ())), Direct, u32, _, _, _>(
+//         &__IMPORT_0,
+//         &host,
+//         |host, (arg0, (mut arg1, ()))| async move {
+//             let answer = <Host>::fetch(&host, arg0.as_ref(), &mut arg1).await;
+//             (host, answer, ((), (arg1, ())))
+//         },
+//     );
+//
+// A type that cannot cross is an error of `__IMPORT_0`, on that type; `Checked` around the three
+// types keeps it from being said again here.
+fn registration(
+    rt: &TokenStream,
+    block: &Imports<'_>,
+    index: usize,
+    function: &Function<'_>,
+) -> TokenStream {
+    let info = info_name(index);
+    let ident = function.ident();
+    let (host, imports, cx, answer) =
+        (local("host"), local("imports"), local("cx"), local("answer"));
+    let self_ty = &block.original.self_ty;
+
+    let owned = function.is_async() || function.guest.is_some();
+    let params = || function.params.iter().enumerate();
+    let pattern = nested(params().map(|(index, param)| {
+        let arg = arg(index);
+        if owned && param.kind == Kind::Mut { quote!(mut #arg) } else { quote!(#arg) }
+    }));
+    let kept = nested(params().map(|(index, param)| {
+        let arg = arg(index);
+        if param.kind == Kind::Mut { quote!(#arg) } else { quote!(()) }
+    }));
+    let passed = params().map(|(index, param)| {
+        let arg = arg(index);
+        match param.kind {
+            Kind::Ref if owned => quote!(::core::convert::AsRef::as_ref(&#arg)),
+            Kind::Mut if owned => quote!(&mut #arg),
+            _ => quote!(#arg),
+        }
+    });
+    let receiver = function
+        .receiver()
+        .map(|_| if function.is_async() { quote!(&#host,) } else { quote!(#host,) });
+    let guest = function.guest.map(|_| quote!(#cx,));
+    let call = quote!(<#self_ty>::#ident(#receiver #guest #(#passed),*));
+
+    let (method, body) = if function.is_async() {
+        let body = quote_spanned! {ident.span()=>
+            async move {
+                let #answer = #call.await;
+                (#host, #answer, #kept)
+            }
+        };
+        ("suspending", quote!(|#host, #pattern| #body))
+    } else if function.guest.is_some() {
+        let method =
+            if function.attrs.trampoline.is_some() { "trampoline" } else { "plain_with_guest" };
+        let body = quote! {
+            |#host, #cx, #pattern| {
+                let #answer = #call;
+                (#answer, #kept)
+            }
+        };
+        (method, body)
+    } else {
+        ("plain", quote!(|#host, #pattern| #call))
+    };
+    let method = Ident::new(method, ident.span());
+    let [params, mode, result] = [kinds(rt, function), mode(rt, function), result(function)]
+        .map(|ty| checked(rt, &quote!(#info), &ty));
+    let future = function.is_async().then(|| quote!(, _));
+    quote! {
+        #imports.#method::<#params, #mode, #result, _, _ #future>(&#info, &#host, #body);
+    }
+}
+
+fn info_name(index: usize) -> Ident {
+    format_ident!("__IMPORT_{index}")
+}
+
+/// A name that no name of the user's can be taken for.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}

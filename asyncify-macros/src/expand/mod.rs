@@ -1,0 +1,124 @@
+//! From the model to tokens. Nothing here fails: what could go wrong was told before.
+
+pub(crate) mod exports;
+pub(crate) mod imports;
+
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+
+use crate::attr::Mode;
+use crate::model::{Function, Kind, Param, type_text};
+
+/// Where a node begins and ends, so that an error in what is generated for it underlines it.
+#[derive(Clone, Copy)]
+struct Ends(Span, Span);
+
+impl Ends {
+    fn of(tokens: &impl ToTokens) -> Self {
+        let mut tokens = tokens.to_token_stream().into_iter();
+        let Some(first) = tokens.next() else {
+            return Self(Span::call_site(), Span::call_site());
+        };
+        let last = tokens.last().unwrap_or_else(|| first.clone());
+        let first = match first {
+            TokenTree::Group(group) => group.span_open(),
+            token => token.span(),
+        };
+        let last = match last {
+            TokenTree::Group(group) => group.span_close(),
+            token => token.span(),
+        };
+        Self(first, last)
+    }
+}
+
+/// `path`, standing where `span` is, with its own hygiene: `$crate` stays what it was.
+fn moved(path: &TokenStream, span: Span) -> TokenStream {
+    let moved = path.clone().into_iter().map(|mut token| {
+        let to = span.resolved_at(token.span());
+        if let TokenTree::Group(group) = token {
+            token = Group::new(group.delimiter(), moved(&group.stream(), span)).into();
+        }
+        token.set_span(to);
+        token
+    });
+    moved.collect()
+}
+
+/// The hidden module of the runtime.
+pub(crate) fn runtime(krate: &TokenStream) -> TokenStream {
+    quote!(#krate::__private)
+}
+
+/// The same inside `const _`, where it is imported by a short name.
+fn short() -> TokenStream {
+    quote!(__rt)
+}
+
+/// `Ref<str>`, `Mut<OutBuf>` or `Val<u32>`.
+fn kind(rt: &TokenStream, param: &Param<'_>) -> TokenStream {
+    let Ends(first, last) = Ends::of(&param.original.ty);
+    let rt = moved(rt, first);
+    let name = match param.kind {
+        Kind::Val => quote_spanned!(first=> Val),
+        Kind::Ref => quote_spanned!(first=> Ref),
+        Kind::Mut => quote_spanned!(first=> Mut),
+    };
+    let ty = param.ty;
+    let open = quote_spanned!(first=> <);
+    let close = quote_spanned!(last=> >);
+    quote!(#rt::#name #open #ty #close)
+}
+
+/// `(Ref<str>, (Val<u32>, ()))`
+fn kinds(rt: &TokenStream, function: &Function<'_>) -> TokenStream {
+    nested(function.params.iter().map(|param| kind(rt, param)))
+}
+
+/// `(first, (second, ()))`
+fn nested(items: impl DoubleEndedIterator<Item = TokenStream>) -> TokenStream {
+    items.rev().fold(quote!(()), |others, first| quote!((#first, #others)))
+}
+
+/// The result type, which is `()` where none is written.
+pub(crate) fn result(function: &Function<'_>) -> TokenStream {
+    match function.result() {
+        Some(ty) => ty.to_token_stream(),
+        None => quote_spanned!(function.ident().span()=> ()),
+    }
+}
+
+/// `Direct` or `OutPtr`, standing where the result does.
+fn mode(rt: &TokenStream, function: &Function<'_>) -> TokenStream {
+    let Ends(first, last) = Ends::of(&result(function));
+    let rt = moved(rt, first);
+    let name = match function.mode() {
+        Mode::Packed => Ident::new("Direct", last),
+        Mode::Out => Ident::new("OutPtr", last),
+    };
+    quote!(#rt::#name)
+}
+
+/// `&[ParamInfo::of::<Ref<str>>("url", "&str")]`
+fn param_infos(rt: &TokenStream, function: &Function<'_>, of: &Ident) -> TokenStream {
+    let infos = function.params.iter().map(|param| {
+        let (kind, name, ty) = (kind(rt, param), param.name(), type_text(&param.original.ty));
+        quote!(#rt::ParamInfo::#of::<#kind>(#name, #ty))
+    });
+    quote!(&[#(#infos),*])
+}
+
+/// The result as written, if it is.
+fn result_text(function: &Function<'_>) -> String {
+    function.result().map(type_text).unwrap_or_default()
+}
+
+/// `Checked<{ __IMPORT_0.suspending }, Direct>`: the type, unless the constant has errors.
+fn checked(rt: &TokenStream, info: &TokenStream, ty: &TokenStream) -> TokenStream {
+    quote!(#rt::Checked<{ #info.suspending }, #ty>)
+}
+
+/// A name that no name of the user's can be taken for.
+fn arg(index: usize) -> Ident {
+    format_ident!("arg{index}", span = Span::mixed_site())
+}
