@@ -1,10 +1,14 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+#[doc(inline)]
 pub use asyncify_macros::{exports, imports};
+#[doc(inline)]
 pub use asyncify_rt::*;
 
 /// wasmtime, in the version that this crate's types come from.
 pub use wasmtime;
 
+/// Not public API: what the attributes' expansions use.
 #[doc(hidden)]
 pub mod __private {
     pub use asyncify_rt::private::*;

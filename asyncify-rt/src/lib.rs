@@ -37,8 +37,8 @@ pub use guest::{Guest, WeakGuest};
 pub use imports::{AsyncImports, ImportInfo, ImportMismatch, ImportResult, Imports};
 pub use limits::{Limits, Stats};
 pub use marshal::{
-    Errno, FromGuest, FromGuestError, GuestError, GuestPtr, IntoGuest, OutBuf, ParamInfo, Slice,
-    ValueType,
+    Errno, FromGuest, FromGuestError, GuestError, GuestPtr, IntoGuest, Lent, OutBuf, ParamInfo,
+    Slice, ValueType,
 };
 pub use memory::OutOfBounds;
 pub use module::{

@@ -8,8 +8,9 @@ pub use crate::exports::{ExportInfo, ExportLookup, Exports};
 pub use crate::function::ExportFn;
 pub use crate::imports::{AsyncImports, ImportInfo, Imports, host_wasm_opt_args};
 pub use crate::marshal::{
-    Answer, Arg, Args, Borrowed, Concat, Direct, FromGuest, IntoGuest, Mut, OutPtr, OutPtrAbi,
-    Output, Param, ParamAbi, ParamInfo, Params, Ref, ResultAbi, Site, Val, Value, Values, Writable,
+    Answer, Arg, Args, Borrowed, Concat, Direct, FromGuest, IntoGuest, LentSlice, Mut, OutPtr,
+    OutPtrAbi, Output, Param, ParamAbi, ParamInfo, Params, Ref, ResultAbi, Site, Val, Value,
+    Values, Writable,
 };
 
 /// `X`. Where the constant that says `OK` has an error, the compiler takes this for no type, and

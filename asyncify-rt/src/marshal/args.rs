@@ -138,7 +138,7 @@ impl<R: FromGuest<Abi: ResultAbi>> Output<R> for Direct {
         (): (),
         results: Self::Results,
     ) -> Result<R, Trap> {
-        R::from_guest(cx, R::Abi::from_values(results)?)
+        take(cx, R::Abi::from_values(results)?)
     }
 }
 
@@ -157,6 +157,21 @@ impl<R: FromGuest<Abi: OutPtrAbi>> Output<R> for OutPtr {
     ) -> Result<R, Trap> {
         let stored = memory::slice(cx.memory(), at.into(), 8)?;
         let packed = stored.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        R::from_guest(cx, R::Abi::read(status, Slice::unpacked(packed))?)
+        take(cx, R::Abi::read(status, Slice::unpacked(packed))?)
     }
+}
+
+/// Reads a result, and frees what the guest allocated for it.
+#[inline]
+fn take<T, R>(cx: &mut GuestCx<'_, T>, abi: R::Abi) -> Result<R, Trap>
+where
+    T: Send + 'static,
+    R: FromGuest<Abi: ResultAbi>,
+{
+    let allocation = abi.allocation();
+    let result = R::from_guest(cx, abi);
+    if let Some(address) = allocation.filter(|address| *address != 0) {
+        cx.free(address)?;
+    }
+    result
 }

@@ -17,8 +17,8 @@ pub use out_buf::OutBuf;
 pub use params::{Mut, Param, ParamInfo, Params, Ref, Site, Val, Writable};
 pub use results::{Answer, Direct, Errno, FromGuestError, GuestError, OutPtr, OutPtrAbi};
 pub use scalars::GuestPtr;
-pub use slices::Borrowed;
-pub use wire::{Concat, ParamAbi, ResultAbi, Slice, Value, ValueType, Values};
+pub use slices::{Borrowed, Lent};
+pub use wire::{Concat, LentSlice, ParamAbi, ResultAbi, Slice, Value, ValueType, Values};
 
 use crate::cx::GuestCx;
 use crate::error::Trap;

@@ -1,6 +1,6 @@
 //! An import's answer and an export's result: values, codes, and where text is put.
 
-use super::{FromGuest, IntoGuest, ResultAbi, Slice, Values};
+use super::{FromGuest, IntoGuest, LentSlice, ResultAbi, Slice, Values};
 use crate::cx::GuestCx;
 use crate::error::Trap;
 
@@ -245,6 +245,12 @@ impl<A: Coded> ResultAbi for OrCode<A> {
             Self::Code(code) => Err(NotACode(code.into()).into()),
         }
     }
+    fn allocation(&self) -> Option<u32> {
+        match self {
+            Self::Value(value) => value.allocation(),
+            Self::Code(_) => None,
+        }
+    }
 }
 
 impl<V: IntoGuest<Abi: Coded>, E: GuestError> IntoGuest for Result<V, E> {
@@ -326,7 +332,7 @@ pub struct OutPtr;
     message = "`{Self}` cannot be returned through an out-pointer",
     note = "`result = \"out\"` is for `String`, `Vec<u8>` and a `Result` of these"
 )]
-pub trait OutPtrAbi: Sized {
+pub trait OutPtrAbi: ResultAbi {
     /// What the function itself returns.
     type Status: Values;
     /// The status, and what to store.
@@ -348,6 +354,16 @@ impl OutPtrAbi for Slice {
     }
     fn read((): (), stored: Slice) -> Result<Self, Trap> {
         Ok(stored)
+    }
+}
+
+impl OutPtrAbi for LentSlice {
+    type Status = ();
+    fn status(self) -> Result<((), Option<Slice>), Trap> {
+        self.0.status()
+    }
+    fn read((): (), stored: Slice) -> Result<Self, Trap> {
+        Ok(Self(stored))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Text and bytes: a pointer and a length.
 
-use super::{FromGuest, IntoGuest, Slice};
+use super::{FromGuest, IntoGuest, LentSlice, Slice};
 use crate::cx::GuestCx;
 use crate::error::Trap;
 use crate::memory;
@@ -36,6 +36,23 @@ impl Borrowed for [u8] {
     type Owned = Vec<u8>;
     fn from_bytes(bytes: &[u8]) -> Result<&Self, Trap> {
         Ok(bytes)
+    }
+}
+
+/// Text or bytes that an export returns without giving them away: a constant of the guest's, say.
+///
+/// What an export returns as `String` or `Vec<u8>` is the host's: it is copied, and given back to
+/// the guest's allocator. What it returns as `Lent<String>` or `Lent<Vec<u8>>` is copied alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lent<V>(pub V);
+
+impl<V: FromGuest<Abi = Slice>> FromGuest for Lent<V> {
+    type Abi = LentSlice;
+    fn from_guest<T: Send + 'static>(
+        cx: &mut GuestCx<'_, T>,
+        abi: LentSlice,
+    ) -> Result<Self, Trap> {
+        V::from_guest(cx, abi.0).map(Self)
     }
 }
 

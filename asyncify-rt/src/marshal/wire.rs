@@ -225,6 +225,10 @@ pub trait ResultAbi: Copy + Send + 'static {
     /// # Errors
     /// If the guest would take this value for another.
     fn into_values(self) -> Result<Self::Values, Trap>;
+    /// What the guest allocated for an export's result: the host frees it when it has read it.
+    fn allocation(&self) -> Option<u32> {
+        None
+    }
 }
 
 macro_rules! scalar_abi {
@@ -308,5 +312,22 @@ impl ResultAbi for Slice {
     }
     fn into_values(self) -> Result<Self::Values, Trap> {
         Ok((self.packed(),))
+    }
+    fn allocation(&self) -> Option<u32> {
+        Some(self.ptr)
+    }
+}
+
+/// A [`Slice`] that an export returns and the guest keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct LentSlice(pub(crate) Slice);
+
+impl ResultAbi for LentSlice {
+    type Values = (u64,);
+    fn from_values(values: Self::Values) -> Result<Self, Trap> {
+        <Slice as ResultAbi>::from_values(values).map(Self)
+    }
+    fn into_values(self) -> Result<Self::Values, Trap> {
+        ResultAbi::into_values(self.0)
     }
 }

@@ -264,10 +264,7 @@ fn taken_names_are_avoided() {
            (func (export "memory")) (func (export "__stack_pointer"))
            (func (export "asyncify:global:1")) (func (export "asyncify:global:1:2")))"#,
     );
-    assert_eq!(
-        findings.added_exports(),
-        ["memory:2", "__stack_pointer:2", "asyncify:global:1:3"]
-    );
+    assert_eq!(findings.added_exports(), ["memory:2", "__stack_pointer:2", "asyncify:global:1:3"]);
     assert_eq!(findings.stack_pointer().export(), Some("__stack_pointer:2"));
     for name in ["n", "1", "asyncify:global:1:3"] {
         assert_eq!(findings.global_export(name), Some("asyncify:global:1:3"));
