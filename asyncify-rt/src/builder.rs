@@ -251,7 +251,7 @@ impl<T: Send + 'static> Builder<T> {
         }
         store.limiter(|state| &mut state.rt.store_limits);
         // An engine that counts epochs would otherwise end the guest at once.
-        store.set_epoch_deadline(u64::MAX / 2);
+        store.set_epoch_deadline(self.settings.deadline.unwrap_or(u64::MAX / 2));
         if self.settings.deadline.is_some() {
             crate::deadline::check_engine(module.wasmtime().engine())?;
         }

@@ -169,11 +169,7 @@ impl<T: Send + 'static, X: Target<T>> Running<T, X> {
             Stage::Ready { key, resuming, kept } => {
                 go_on(&**target, &mut guest, waker, key, resuming).map(|outcome| (outcome, kept))
             }
-            Stage::Waiting(Waiting { key, pending, .. }) => {
-                drop(pending);
-                Err(cycle::take_dead(&mut guest, key))
-            }
-            Stage::Ended => Err(Error::CallEnded),
+            Stage::Waiting(_) | Stage::Ended => Err(Error::CallEnded),
         };
         let ended = match ran {
             Ok((Outcome::Parked { key, pending }, kept)) => {
@@ -225,29 +221,24 @@ fn go_on<T: Send + 'static, X: Target<T>>(
 impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<X::Output>> {
-        let mut stage = std::mem::replace(&mut self.stage, Stage::Ended);
-        if let Stage::Waiting(mut waiting) = stage {
+        // A panic in the import's future leaves the stage as it is, so that the record is found.
+        if let Stage::Waiting(waiting) = &mut self.stage {
             let guest = self.target.guest();
             let waker = mark(cx.waker());
             if waker != waiting.waker {
                 waiting.waker = waker;
                 guest.mail_waker(waiting.key, cx.waker().clone());
             }
-            stage = if guest.poisonings() == waiting.poisonings {
-                match waiting.pending.poll(cx) {
-                    Poll::Pending => {
-                        self.stage = Stage::Waiting(waiting);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(()) => {
-                        let Waiting { key, pending, kept, .. } = waiting;
-                        Stage::Ready { key, resuming: Resuming { pending, instead: None }, kept }
-                    }
-                }
-            } else {
-                Stage::Waiting(waiting)
-            };
+            if guest.poisonings() == waiting.poisonings {
+                std::task::ready!(waiting.pending.poll(cx));
+            }
         }
+        let stage = match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Waiting(Waiting { key, pending, kept, .. }) => {
+                Stage::Ready { key, resuming: Resuming { pending, instead: None }, kept }
+            }
+            other => other,
+        };
         self.step(cx, stage)
     }
 

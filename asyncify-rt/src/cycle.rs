@@ -122,9 +122,6 @@ where
     if !rt.run.waker.will_wake(waker) {
         rt.run.waker.clone_from(waker);
     }
-    if let Some(ticks) = rt.deadline {
-        cx.store.set_epoch_deadline(ticks);
-    }
     let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
     let returned = cx.rt().machine.returned();
     let error = match (result, returned) {
@@ -139,8 +136,8 @@ where
         (Ok(Ok(_)), Returned::NeverReached) => never_reached(cx.rt()),
         (Ok(Err(error)), returned) => interpret(cx, error, returned == Returned::Unwound),
         (Err(panic), _) => {
-            fail(cx, frame, &Error::out_of_step("a host function panicked".to_owned()));
             poison(cx.rt(), "a host function panicked");
+            restore(cx, frame);
             resume_unwind(panic);
         }
     };
@@ -259,11 +256,6 @@ fn store_record(
 #[cold]
 fn fail<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: &Error) {
     let rt = cx.rt();
-    rt.run.suspended = None;
-    rt.run.resuming = None;
-    if let Some(key) = rt.run.key.take() {
-        rt.parked.remove(key);
-    }
     let poisons = match error {
         Error::Trap { .. } | Error::Deadline { .. } => rt.trap_poisons,
         Error::WindowTooSmall { poisoned, .. } => *poisoned,
@@ -274,6 +266,18 @@ fn fail<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: &Error)
     };
     if poisons {
         poison(rt, &error.to_string());
+    }
+    restore(cx, frame);
+}
+
+/// Forgets the call that ran, and sets back what its frames had changed.
+#[cold]
+fn restore<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) {
+    let rt = cx.rt();
+    rt.run.suspended = None;
+    rt.run.resuming = None;
+    if let Some(key) = rt.run.key.take() {
+        rt.parked.remove(key);
     }
     // These write globals of the guest's own types, which cannot fail.
     let restored = cx.abandon_stack(frame).and_then(|()| set_state(cx, Phase::Normal));

@@ -115,7 +115,7 @@ impl<T: Send + 'static> Guest<T> {
             Err(Held::Within) => return Err(Error::Reentered),
             Err(Held::Elsewhere) => return Err(Error::Busy),
         };
-        guard.collect(&self.inner.mail);
+        guard.begin(&self.inner.mail);
         Ok(f(&mut GuestCx::of(&mut guard)))
     }
 
@@ -157,7 +157,7 @@ impl<T: Send + 'static> Guest<T> {
         match self.inner.lock.poll_lock(cx) {
             Poll::Ready(Ok(guard)) => {
                 let mut guard = Guard(guard);
-                guard.collect(&self.inner.mail);
+                guard.begin(&self.inner.mail);
                 Poll::Ready(Ok(guard))
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(Error::Reentered)),
@@ -194,8 +194,12 @@ impl<T: Send + 'static> WeakGuest<T> {
 pub(crate) struct Guard<'a, T: Send + 'static>(lock::Guard<'a, Store<State<T>>>);
 
 impl<T: Send + 'static> Guard<'_, T> {
+    /// Begins a turn: its deadline, and what was left to do.
     #[inline]
-    fn collect(&mut self, mail: &Mailbox) {
+    fn begin(&mut self, mail: &Mailbox) {
+        if let Some(ticks) = self.data().rt.deadline {
+            self.set_epoch_deadline(ticks);
+        }
         if let Some(letters) = mail.collect() {
             self.read(letters);
         }
