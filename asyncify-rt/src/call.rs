@@ -169,7 +169,11 @@ impl<T: Send + 'static, X: Target<T>> Running<T, X> {
             Stage::Ready { key, resuming, kept } => {
                 go_on(&**target, &mut guest, waker, key, resuming).map(|outcome| (outcome, kept))
             }
-            Stage::Waiting(_) | Stage::Ended => Err(Error::CallEnded),
+            Stage::Waiting(Waiting { key, pending, .. }) => {
+                drop(pending);
+                Err(cycle::take_dead(&mut guest, key))
+            }
+            Stage::Ended => Err(Error::CallEnded),
         };
         let ended = match ran {
             Ok((Outcome::Parked { key, pending }, kept)) => {
@@ -221,7 +225,8 @@ fn go_on<T: Send + 'static, X: Target<T>>(
 impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<X::Output>> {
-        // A panic in the import's future leaves the stage as it is, so that the record is found.
+        // In its place, so that a panic of the import's future leaves a call that can be dropped.
+        let mut answered = false;
         if let Stage::Waiting(waiting) = &mut self.stage {
             let guest = self.target.guest();
             let waker = mark(cx.waker());
@@ -231,13 +236,14 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
             }
             if guest.poisonings() == waiting.poisonings {
                 std::task::ready!(waiting.pending.poll(cx));
+                answered = true;
             }
         }
         let stage = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Waiting(Waiting { key, pending, kept, .. }) => {
+            Stage::Waiting(Waiting { key, pending, kept, .. }) if answered => {
                 Stage::Ready { key, resuming: Resuming { pending, instead: None }, kept }
             }
-            other => other,
+            stage => stage,
         };
         self.step(cx, stage)
     }
@@ -272,17 +278,10 @@ impl<T: Send + 'static, X: Target<T>> Drop for Running<T, X> {
     /// Locks nothing and runs no wasm: what the call held is collected by the next lock.
     fn drop(&mut self) {
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
-        let key = match stage {
-            Stage::Waiting(Waiting { key, pending, .. }) => {
-                drop(pending);
-                key
-            }
-            Stage::Ready { key, resuming, .. } => {
-                drop(resuming);
-                key
-            }
-            Stage::Start(_) | Stage::Ended => return,
-        };
-        self.target.guest().mail_dropped(key, std::mem::take(&mut self.placed));
+        if let Stage::Waiting(Waiting { key, .. }) | Stage::Ready { key, .. } = &stage {
+            self.target.guest().mail_dropped(*key, std::mem::take(&mut self.placed));
+        }
+        // The import's future goes last: it may panic.
+        drop(stage);
     }
 }
