@@ -295,6 +295,8 @@ pub(crate) fn poison(rt: &mut Runtime, cause: &str) {
         record.dead.get_or_insert_with(|| cause.clone());
         record.waker.wake_by_ref();
     }
+    // A call that is being polled with another waker sees the count above, or is woken here.
+    rt.mail.wake_changed();
 }
 
 /// An error if the guest is poisoned.
@@ -327,7 +329,9 @@ pub(crate) fn discard<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) {
 /// Ends a parked call whose guest was poisoned, and says by what.
 #[cold]
 pub(crate) fn take_dead<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) -> Error {
-    let cause = cx.rt().parked.get(key).and_then(|record| record.dead.clone());
+    let rt = cx.rt();
+    let dead = rt.parked.get(key).and_then(|record| record.dead.clone());
+    let cause = dead.or_else(|| rt.poison.clone());
     discard(cx, key);
     Error::Poisoned { cause: cause.as_deref().unwrap_or("a call failed").to_owned() }
 }

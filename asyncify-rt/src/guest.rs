@@ -35,7 +35,7 @@ pub struct WeakGuest<T: Send + 'static = ()> {
 pub(crate) struct Inner<T: Send + 'static> {
     pub(crate) lock: Lock<Store<State<T>>>,
     pub(crate) holder: Arc<Holder>,
-    pub(crate) mail: Mailbox,
+    pub(crate) mail: Arc<Mailbox>,
     /// What the module itself exports: neither Asyncify's functions nor what was added.
     pub(crate) exports: Vec<Export>,
 }

@@ -14,7 +14,6 @@ use crate::guest::{Export, Guest, Inner};
 use crate::imports::{AsyncImports, ImportMismatch};
 use crate::lock::Lock;
 use crate::machine::MaySuspend;
-use crate::mail::Mailbox;
 use crate::module::{Findings, MemoryFinding, Module, StackPointer};
 use crate::room::Room;
 use crate::shadow_stack::{Pointer, ShadowStack};
@@ -149,13 +148,14 @@ pub(crate) fn assemble<T: Send + 'static>(
         })
         .collect();
     let holder = Arc::clone(&store.data().rt.holder);
+    let mail = Arc::clone(&store.data().rt.mail);
     let deadline = settings.deadline;
     link_runtime(&mut GuestCx::of(&mut store), findings, all, settings)?;
     store.data_mut().rt.deadline = deadline;
     let inner = Arc::new_cyclic(|weak| {
         store.data_mut().guest = weak.clone();
         let lock = Lock::new(store, Arc::clone(&holder));
-        Inner { lock, holder, mail: Mailbox::default(), exports }
+        Inner { lock, holder, mail, exports }
     });
     Ok(Guest::from_inner(inner))
 }

@@ -29,6 +29,12 @@ impl Mailbox {
         self.any.store(true, Ordering::SeqCst);
     }
 
+    /// Wakes the calls whose new wakers have not been collected yet.
+    pub(crate) fn wake_changed(&self) {
+        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        letters.wakers.values().for_each(Waker::wake_by_ref);
+    }
+
     /// All letters, if there are any.
     #[inline]
     pub(crate) fn collect(&self) -> Option<Letters> {

@@ -12,6 +12,7 @@ use crate::guest::Inner;
 use crate::limits::{Limits, Stats};
 use crate::lock::Holder;
 use crate::machine::Machine;
+use crate::mail::Mailbox;
 use crate::parked::{Key, Parked};
 use crate::room::Room;
 use crate::shadow_stack::ShadowStack;
@@ -64,6 +65,8 @@ pub(crate) struct Runtime {
     pub(crate) stats: Stats,
     pub(crate) store_limits: StoreLimits,
     pub(crate) holder: Arc<Holder>,
+    /// What calls leave for the lock's next holder.
+    pub(crate) mail: Arc<Mailbox>,
     /// Ticks that each run of wasm has, if the user set a deadline.
     pub(crate) deadline: Option<u64>,
     /// Whether a guest's trap poisons it.
@@ -90,6 +93,7 @@ impl Default for Runtime {
             stats: Stats::default(),
             store_limits: StoreLimits::default(),
             holder: Arc::default(),
+            mail: Arc::default(),
             deadline: None,
             trap_poisons: true,
             host_end_poisons: false,
