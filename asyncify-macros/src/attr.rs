@@ -10,6 +10,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Ident, LitStr, Meta, Path, Token};
 
 use crate::errors::Errors;
+use crate::model::conditional;
 
 /// Where a key stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,7 +138,7 @@ const KEYS: [Key; 6] = [
 impl Key {
     fn value(&self, key: &Ident, value: Option<TokenStream>) -> syn::Result<TokenStream> {
         value.filter(|value| !value.is_empty()).ok_or_else(|| {
-            let message = format!("`{}` needs a value: `{}`", self.name, self.written);
+            let message = format!("`{}` needs a value; write `{}`", self.name, self.written);
             syn::Error::new_spanned(key, message)
         })
     }
@@ -163,7 +164,7 @@ impl Key {
     }
 
     fn misread(&self, tokens: impl ToTokens, takes: &str) -> syn::Error {
-        let message = format!("`{}` takes {takes}: `{}`", self.name, self.written);
+        let message = format!("`{}` takes {takes}; write `{}`", self.name, self.written);
         syn::Error::new_spanned(tokens, message)
     }
 }
@@ -180,9 +181,16 @@ impl Attrs {
     pub(crate) fn take(list: &mut Vec<Attribute>, place: Place, errors: &mut Errors) -> Self {
         let mut attrs = Self::default();
         for attribute in take_helpers(list) {
+            if conditional(&attribute).is_some() {
+                errors.at(
+                    attribute,
+                    "`#[asyncify(…)]` is read before any `cfg_attr`; write two functions of the same name, each under `cfg`",
+                );
+                continue;
+            }
             match attribute.meta {
                 Meta::List(list) => attrs.read(list.tokens, place, errors),
-                other => errors.at(other, format!("expected a key: {}", written(place))),
+                other => errors.at(other, format!("expected one of: {}", written(place))),
             }
         }
         attrs
@@ -191,7 +199,7 @@ impl Attrs {
     fn read(&mut self, args: TokenStream, place: Place, errors: &mut Errors) {
         for arg in split_at_commas(args) {
             let read = parse_arg.parse2(arg.clone()).map_err(|_| {
-                syn::Error::new_spanned(arg, format!("expected a key: {}", written(place)))
+                syn::Error::new_spanned(arg, format!("expected one of: {}", written(place)))
             });
             let read = read.and_then(|(key, value)| self.read_arg(&key, value, place));
             self.mistaken |= errors.take(read).is_none();
@@ -223,9 +231,22 @@ impl Attrs {
     }
 }
 
+/// Takes `#[asyncify(…)]` off an item where it says nothing.
+pub(crate) fn take_elsewhere(list: &mut Vec<Attribute>, errors: &mut Errors) {
+    for attribute in take_helpers(list) {
+        errors.at(attribute, "`#[asyncify(…)]` belongs on a function");
+    }
+}
+
 /// Takes the attributes that are ours off an item.
-pub(crate) fn take_helpers(list: &mut Vec<Attribute>) -> Vec<Attribute> {
-    list.extract_if(.., |attribute| attribute.path().is_ident("asyncify")).collect()
+fn take_helpers(list: &mut Vec<Attribute>) -> Vec<Attribute> {
+    let is_ours = |path: &Path| path.is_ident("asyncify");
+    let taken = list.extract_if(.., |attribute| {
+        is_ours(attribute.path())
+            || conditional(attribute)
+                .is_some_and(|(_, metas)| metas.iter().any(|meta| is_ours(meta.path())))
+    });
+    taken.collect()
 }
 
 /// `key`, or `key = value`; the value is read by the key's row.
@@ -309,119 +330,4 @@ fn distance(from: &str, to: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages(args: &str, place: Place) -> Vec<String> {
-        let mut errors = Errors::default();
-        match args.parse() {
-            Ok(args) => drop(Attrs::parse(args, place, &mut errors)),
-            Err(error) => return vec![error.to_string()],
-        }
-        errors.messages()
-    }
-
-    #[test]
-    fn keys_are_read() {
-        let mut errors = Errors::default();
-        let args = quote::quote!(name = "a", module = "m", result = "out", trampoline,);
-        let attrs = Attrs::parse(args, Place::Import, &mut errors);
-        assert_eq!(attrs.name.map(|name| name.value()).as_deref(), Some("a"));
-        assert_eq!(attrs.module.map(|module| module.value()).as_deref(), Some("m"));
-        assert_eq!(attrs.result, Some(Mode::Out));
-        assert!(attrs.trampoline.is_some() && attrs.skip.is_none());
-        let args = quote::quote!(crate = ::some::path, module = "m");
-        let attrs = Attrs::parse(args, Place::Imports, &mut errors);
-        assert!(attrs.krate.is_some());
-        assert_eq!(errors.messages(), [""; 0]);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        use Place::{Export, Exports, Import, Imports};
-        let table: [(Place, &str, &[&str]); 17] = [
-            (Imports, "", &[]),
-            (
-                Imports,
-                "modul = \"env\"",
-                &[
-                    "unknown key `modul`, expected one of: `module`, `crate`; did you mean `module`?",
-                ],
-            ),
-            (Imports, "magic = 1", &["unknown key `magic`, expected one of: `module`, `crate`"]),
-            (
-                Imports,
-                "name = \"a\"",
-                &[
-                    "`name` is no key of `#[asyncify::imports]`; `name = \"…\"` belongs in `#[asyncify(…)]` on a function of an imports block",
-                ],
-            ),
-            (
-                Exports,
-                "module = \"a\"",
-                &[
-                    "`module` is no key of `#[asyncify::exports]`; `module = \"…\"` belongs in `#[asyncify::imports]`",
-                ],
-            ),
-            (
-                Export,
-                "skip",
-                &[
-                    "`skip` is no key of `#[asyncify(…)]` on a function of an exports trait; `skip` belongs in `#[asyncify(…)]` on a function of an imports block",
-                ],
-            ),
-            (Imports, "module = \"a\", module = \"b\"", &["duplicate key `module`"]),
-            (Imports, "module", &["`module` needs a value: `module = \"…\"`"]),
-            (Imports, "module =", &["`module` needs a value: `module = \"…\"`"]),
-            (Imports, "module = env", &["`module` takes a string: `module = \"…\"`"]),
-            (
-                Imports,
-                "module = \"\"",
-                &["`module` is empty; write it as it stands in the wasm module"],
-            ),
-            (
-                Imports,
-                "crate = \"asyncify\"",
-                &["`crate` takes a path without quotes: `crate = path::to::asyncify`"],
-            ),
-            (
-                Imports,
-                "\"env\"",
-                &["expected a key: `module = \"…\"`, `crate = path::to::asyncify`"],
-            ),
-            (Import, "skip = true", &["`skip` takes no value: `skip`"]),
-            (
-                Import,
-                "name(\"a\")",
-                &[
-                    "expected a key: `module = \"…\"`, `name = \"…\"`, `result = \"packed\" | \"out\"`, `skip`, `trampoline`",
-                ],
-            ),
-            (
-                Import,
-                "result = \"pointer\"",
-                &["unknown `result` `pointer`, expected one of: `packed`, `out`"],
-            ),
-            (
-                Import,
-                "nam = \"a\", , skipp",
-                &[
-                    "unknown key `nam`, expected one of: `module`, `name`, `result`, `skip`, `trampoline`; did you mean `name`?",
-                    "unknown key `skipp`, expected one of: `module`, `name`, `result`, `skip`, `trampoline`; did you mean `skip`?",
-                ],
-            ),
-        ];
-        for (place, args, expected) in table {
-            assert_eq!(messages(args, place), expected, "{args}");
-        }
-    }
-
-    #[test]
-    fn distances() {
-        for (from, to, expected) in
-            [("name", "name", 0), ("nam", "name", 1), ("anme", "name", 2), ("", "skip", 4)]
-        {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
-        }
-    }
-}
+mod tests;

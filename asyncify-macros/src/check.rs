@@ -3,26 +3,31 @@
 //! A rule that is about a type's meaning is not here: the traits of the runtime say it.
 
 mod functions;
-mod types;
+#[cfg(test)]
+mod tests;
+pub(crate) mod types;
 
 use std::fmt::Display;
 
-use syn::{Attribute, Generics, ImplItem, TraitItem};
+use syn::{Generics, ImplItem, TraitItem};
 
-use crate::attr::{Attrs, take_helpers};
+use crate::attr::Attrs;
 use crate::errors::Errors;
 use crate::model::{Exports, Function, Imports, type_text};
 use functions::{
-    borrows_only_at_the_top, export_is_concrete, has_few_params, has_no_qualifiers,
-    has_the_guest_at_hand, import_is_concrete, is_named, is_not_written, is_written_out,
-    result_is_owned, shares_the_host, takes_the_guest, writes_through_a_buffer,
+    borrows_only_at_the_top, data_stays_in_the_store, export_is_concrete, has_few_params,
+    has_no_qualifiers, has_the_guest_at_hand, import_is_concrete, is_copied, is_named,
+    is_written_out, result_is_owned, shares_the_host, takes_the_guest, writes_through_a_buffer,
 };
+use types::Parts;
 
 pub(crate) fn imports(block: &Imports<'_>, errors: &mut Errors) {
     // The functions of a trait belong to whoever wrote the trait.
     is_inherent(block, errors);
     // The list of imports is one constant.
     block_is_concrete(block, errors);
+    // A guest keeps its host.
+    host_owns_what_it_holds(block, errors);
     // A function that is not seen would be missing in the guest.
     items_are_seen(block, errors);
     for function in &block.functions {
@@ -31,21 +36,25 @@ pub(crate) fn imports(block: &Imports<'_>, errors: &mut Errors) {
         // All calls of a guest share the host.
         shares_the_host(function, errors);
         // A wasm function has one signature.
-        import_is_concrete(function, errors);
+        let concrete = import_is_concrete(function, errors);
         // The guest is lent to code that runs to its end, never across an await.
         has_the_guest_at_hand(function, errors);
+        // What is generic about such a function is its guest.
+        data_stays_in_the_store(function, errors);
         for param in &function.params {
             // Errors name the parameter, and the condition stands on the function.
             is_named(param, "import", errors);
             // The value is made from wasm values, so its type is written out.
-            is_written_out(&param.original.ty, "a guest can pass", errors);
+            is_written_out(&param.original.ty, "import", errors);
             // What an import borrows is the parameter itself.
-            borrows_only_at_the_top(param, errors);
+            if concrete {
+                borrows_only_at_the_top(param, errors);
+            }
             // The guest's memory may move while an import waits.
             writes_through_a_buffer(param, errors);
         }
         // An answer goes to the guest after the call's borrows have ended.
-        result_is_owned(function, errors);
+        result_is_owned(function, "import", errors);
         // wasmtime's typed functions end there.
         has_few_params(function, "import", errors);
     }
@@ -73,14 +82,14 @@ pub(crate) fn exports(list: &Exports<'_>, errors: &mut Errors) {
             // The name is the generated method's.
             is_named(param, "export", errors);
             // The value is handed to the guest as wasm values, so its type is written out.
-            is_written_out(&param.original.ty, "a guest can take", errors);
-            // A call is an owned future, so it borrows nothing.
-            borrows_only_at_the_top(param, errors);
-            // Arguments are copied into the guest.
-            is_not_written(param, errors);
+            is_written_out(&param.original.ty, "export", errors);
+            // Arguments are copied into the guest, and the call owns the copy.
+            if is_copied(param, errors) {
+                borrows_only_at_the_top(param, errors);
+            }
         }
         // A result is made from what the guest left.
-        result_is_owned(function, errors);
+        result_is_owned(function, "export", errors);
         // wasmtime's typed functions end there.
         has_few_params(function, "export", errors);
     }
@@ -116,31 +125,29 @@ fn block_is_concrete(block: &Imports<'_>, errors: &mut Errors) {
     }
 }
 
-fn items_are_seen(block: &Imports<'_>, errors: &mut Errors) {
-    for item in &block.original.items {
-        let attrs = match item {
-            ImplItem::Fn(_) => continue,
-            ImplItem::Const(item) => &item.attrs,
-            ImplItem::Type(item) => &item.attrs,
-            ImplItem::Macro(item) => {
-                errors.at(
-                    &item.mac.path,
-                    "`#[asyncify::imports]` cannot see what a macro makes; write the functions out, or move the macro to an `impl` block of its own",
-                );
-                continue;
-            }
-            other => {
-                errors.at(other, "`#[asyncify::imports]` does not know this syntax; move it to an `impl` block of its own");
-                continue;
-            }
-        };
-        is_a_function(attrs, errors);
+fn host_owns_what_it_holds(block: &Imports<'_>, errors: &mut Errors) {
+    let parts = Parts::of(&block.original.self_ty);
+    if block.original.generics.params.is_empty() && parts.borrows() {
+        errors.at(
+            &block.original.self_ty,
+            "a host cannot borrow, because its guests keep it; own what it holds, or share it in an `Arc`",
+        );
     }
 }
 
-fn is_a_function(attrs: &[Attribute], errors: &mut Errors) {
-    for attr in take_helpers(&mut attrs.to_vec()) {
-        errors.at(attr, "`#[asyncify(…)]` belongs on a function");
+fn items_are_seen(block: &Imports<'_>, errors: &mut Errors) {
+    for item in &block.original.items {
+        match item {
+            ImplItem::Fn(_) | ImplItem::Const(_) | ImplItem::Type(_) => {}
+            ImplItem::Macro(item) => errors.at(
+                &item.mac.path,
+                "`#[asyncify::imports]` cannot see what a macro makes; write the functions out, or move the macro to an `impl` block of its own",
+            ),
+            other => errors.at(
+                other,
+                "`#[asyncify::imports]` does not know this syntax; move it to an `impl` block of its own",
+            ),
+        }
     }
 }
 

@@ -2,38 +2,52 @@
 //! mistakes are all that is told.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{FnArg, Item, Type};
+use quote::{ToTokens, format_ident, quote};
+use syn::{FnArg, Generics, ImplItem, Item, Pat, Signature, Type};
 
+use crate::attr::Attrs;
+use crate::check::types::Parts;
 use crate::errors::Errors;
-use crate::expand::{self, runtime};
-use crate::model::{Exports, Function, Imports, krate};
+use crate::expand::{self, hidden};
+use crate::model::{Exports, Function, Imports, cfgs};
 
 /// The block, and a host without imports.
 pub(crate) fn imports(block: &Imports<'_>, errors: Errors) -> TokenStream {
     let errors = errors.into_tokens();
-    let original = block.original;
-    let rt = runtime(&krate(block.attrs));
-    let (generics, _, clause) = original.generics.split_for_impl();
-    let stub = no_imports(&rt, &quote!(#generics), &original.self_ty, &quote!(#clause));
-    let items =
-        original.generics.params.is_empty().then(|| expand::imports::inherent_items(block, &rt));
-    quote!(#errors #original #items #stub)
+    let mut original = block.original.clone();
+    for item in &mut original.items {
+        if let ImplItem::Fn(function) = item {
+            without_dots(&mut function.sig);
+        }
+    }
+    let stub = no_imports(&original.generics, &original.self_ty);
+    let hidden = hidden(block.attrs, &cfgs(&original.attrs), &stub);
+    quote!(#errors #original #hidden)
 }
 
-fn no_imports(
-    rt: &TokenStream,
-    generics: &TokenStream,
-    host: &Type,
-    clause: &TokenStream,
-) -> TokenStream {
+/// The mistake was told; the compiler would tell it in words of its own, twice.
+fn without_dots(sig: &mut Signature) {
+    sig.variadic
+        .take_if(|dots| dots.pat.as_ref().is_none_or(|(pat, _)| matches!(**pat, Pat::Wild(_))));
+}
+
+fn no_imports(generics: &Generics, host: &Type) -> TokenStream {
+    // A type that borrows cannot be a host, not even one without imports.
+    if Parts::of(host).borrows() {
+        return TokenStream::new();
+    }
+    let inherent = generics.params.is_empty().then(|| expand::imports::inherent(host));
+    let (generics, _, clause) = generics.split_for_impl();
     quote! {
+        #inherent
+
         #[automatically_derived]
-        impl #generics #rt::Imports for #host #clause {
-            const IMPORTS: &'static [#rt::ImportInfo] = &[];
+        impl #generics __rt::Imports for #host #clause {
+            const IMPORTS: &'static [__rt::ImportInfo] = &[];
+
             fn register<__T: ::core::marker::Send + 'static>(
-                _: #rt::Arc<Self>,
-                _: &mut #rt::AsyncImports<__T>,
+                _: __rt::Arc<Self>,
+                _: &mut __rt::AsyncImports<__T>,
             ) {
             }
         }
@@ -41,7 +55,7 @@ fn no_imports(
 }
 
 /// Something else than an inherent block.
-pub(crate) fn not_a_block(item: &TokenStream, rt: &TokenStream, errors: Errors) -> TokenStream {
+pub(crate) fn not_a_block(item: &TokenStream, attrs: &Attrs, errors: Errors) -> TokenStream {
     let errors = errors.into_tokens();
     // A host that is annotated where it is defined is a host all the same.
     let host = match syn::parse2(item.clone()) {
@@ -50,7 +64,8 @@ pub(crate) fn not_a_block(item: &TokenStream, rt: &TokenStream, errors: Errors) 
         _ => None,
     };
     let stub = host.map(|host| {
-        no_imports(rt, &TokenStream::new(), &syn::parse_quote!(#host), &TokenStream::new())
+        let stub = no_imports(&Generics::default(), &syn::parse_quote!(#host));
+        hidden(attrs, &[], &stub)
     });
     quote!(#errors #item #stub)
 }
@@ -64,19 +79,42 @@ pub(crate) fn not_a_trait(item: &TokenStream, errors: Errors) -> TokenStream {
 /// The trait, and a struct that cannot be made, with every method.
 pub(crate) fn exports(list: &Exports<'_>, errors: Errors) -> TokenStream {
     let errors = errors.into_tokens();
-    let rt = runtime(&krate(list.attrs));
     let the_trait = expand::exports::the_trait(list);
     let (vis, name) = (&list.original.vis, expand::exports::struct_name(list));
     let docs = expand::exports::struct_docs(list);
     let trait_name = list.original.ident.to_string();
+    let cfgs = cfgs(&list.original.attrs);
     // The trait's own parameters mean nothing in the struct.
     let concrete = list.original.generics.params.is_empty();
-    let methods =
-        list.functions.iter().filter(|_| concrete).map(|function| stub_method(&rt, list, function));
+    let methods = list.functions.iter().filter(|_| concrete);
+    let methods = methods.map(|function| stub_method(vis, function));
+    let hidden = hidden(
+        list.attrs,
+        &cfgs,
+        &quote! {
+            #[automatically_derived]
+            impl #name {
+                #(#methods)*
+            }
+
+            #[automatically_derived]
+            impl __rt::Exports for #name {
+                const NAME: &'static ::core::primitive::str = #trait_name;
+                const EXPORTS: &'static [__rt::ExportInfo] = &[];
+
+                fn from_guest_exports<__T: ::core::marker::Send + 'static>(
+                    _: &mut __rt::ExportLookup<'_, __T>,
+                ) -> ::core::option::Option<Self> {
+                    ::core::option::Option::None
+                }
+            }
+        },
+    );
     quote! {
         #errors
         #the_trait
 
+        #(#cfgs)*
         #docs
         #[allow(dead_code)]
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
@@ -84,45 +122,29 @@ pub(crate) fn exports(list: &Exports<'_>, errors: Errors) -> TokenStream {
             never: ::core::convert::Infallible,
         }
 
-        #[allow(dead_code, unused_variables)]
-        #[automatically_derived]
-        impl #name {
-            #(#methods)*
-        }
-
-        #[automatically_derived]
-        impl #rt::Exports for #name {
-            const NAME: &'static str = #trait_name;
-            const EXPORTS: &'static [#rt::ExportInfo] = &[];
-            fn from_guest_exports<__T: ::core::marker::Send + 'static>(
-                _: &mut #rt::ExportLookup<'_, __T>,
-            ) -> ::core::option::Option<Self> {
-                ::core::option::Option::None
-            }
-        }
+        #hidden
     }
 }
 
 /// The method with the signature that was meant, as far as that can be told.
-fn stub_method(rt: &TokenStream, list: &Exports<'_>, function: &Function<'_>) -> TokenStream {
-    let vis = &list.original.vis;
+fn stub_method(vis: &impl ToTokens, function: &Function<'_>) -> TokenStream {
     let carried = expand::exports::carried(function);
     let docs = expand::exports::method_docs(function);
     let (ident, generics) = (function.ident(), &function.original.generics);
     let clause = &generics.where_clause;
-    let params =
-        function.original.inputs.iter().enumerate().filter_map(|(index, input)| match input {
-            FnArg::Typed(param) => {
-                let (name, ty) = (format_ident!("_arg{index}"), &param.ty);
-                Some(quote!(#name: #ty))
-            }
-            FnArg::Receiver(_) => None,
-        });
+    let inputs = function.original.inputs.iter().enumerate();
+    let params = inputs.filter_map(|(index, input)| match input {
+        FnArg::Typed(param) => {
+            let (name, ty) = (format_ident!("_arg{index}"), &param.ty);
+            Some(quote!(#name: #ty))
+        }
+        FnArg::Receiver(_) => None,
+    });
     let result = expand::result(function);
     quote! {
         #(#carried)*
         #docs
-        #vis fn #ident #generics(&self, #(#params),*) -> #rt::Call<#result> #clause {
+        #vis fn #ident #generics(&self, #(#params),*) -> __rt::Call<#result> #clause {
             match self.never {}
         }
     }

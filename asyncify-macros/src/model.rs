@@ -1,12 +1,13 @@
 //! What was written, with no judgement: each node keeps its syntax, so that every later phase can
 //! underline what the user typed.
 
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::{
     Attribute, Expr, ExprLit, FnArg, GenericArgument, GenericParam, ItemImpl, ItemTrait, Lit, Meta,
-    Pat, PatType, PathArguments, Receiver, Signature, Type,
+    Pat, PatType, PathArguments, Receiver, Signature, Token, Type, parse_quote,
 };
 
 use crate::attr::{Attrs, Mode};
@@ -101,7 +102,7 @@ impl<'a> Function<'a> {
     }
 
     /// The conditions under which the function exists.
-    pub(crate) fn cfgs(&self) -> Vec<&'a Attribute> {
+    pub(crate) fn cfgs(&self) -> Vec<Attribute> {
         cfgs(self.others)
     }
 
@@ -193,9 +194,27 @@ fn guest_param(sig: &Signature) -> Option<&PatType> {
     args.args.iter().any(over).then_some(first)
 }
 
-/// The conditions among the attributes.
-pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<&Attribute> {
-    attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
+/// The conditions among the attributes, those inside `cfg_attr` too.
+pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
+    let conditions = attrs.iter().filter_map(|attr| {
+        if attr.path().is_ident("cfg") {
+            return Some(attr.clone());
+        }
+        let (predicate, metas) = conditional(attr)?;
+        let cfgs: Vec<_> = metas.into_iter().filter(|meta| meta.path().is_ident("cfg")).collect();
+        (!cfgs.is_empty()).then(|| parse_quote!(#[cfg_attr(#predicate, #(#cfgs),*)]))
+    });
+    conditions.collect()
+}
+
+/// The predicate of a `cfg_attr`, and the attributes it stands for.
+pub(crate) fn conditional(attr: &Attribute) -> Option<(Meta, Vec<Meta>)> {
+    if !attr.path().is_ident("cfg_attr") {
+        return None;
+    }
+    let parse = Punctuated::<Meta, Token![,]>::parse_terminated;
+    let mut metas = attr.parse_args_with(parse).ok()?.into_iter();
+    Some((metas.next()?, metas.collect()))
 }
 
 /// The doc comment, with the space after `///` taken off each line.
@@ -220,8 +239,21 @@ pub(crate) fn type_text(ty: &impl ToTokens) -> String {
 }
 
 fn write_tokens(text: &mut String, tokens: TokenStream) {
-    let after_word = |text: &str| text.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    // A word that more of the type follows, as opposed to a name that is gone on with.
+    let mut after_keyword = false;
     for token in tokens {
+        let after_word = text.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let spaced = match &token {
+            TokenTree::Group(group) => {
+                after_keyword || (after_word && group.delimiter() == Delimiter::Bracket)
+            }
+            TokenTree::Punct(punct) => after_keyword && punct.as_char() != '>',
+            TokenTree::Ident(_) | TokenTree::Literal(_) => after_word,
+        };
+        if spaced {
+            text.push(' ');
+        }
+        after_keyword = matches!(&token, TokenTree::Ident(word) if KEYWORDS.iter().any(|keyword| word == keyword));
         match token {
             TokenTree::Group(group) => {
                 let (open, close) = match group.delimiter() {
@@ -230,80 +262,27 @@ fn write_tokens(text: &mut String, tokens: TokenStream) {
                     Delimiter::Brace => ("{", "}"),
                     Delimiter::None => ("", ""),
                 };
-                if text.ends_with("mut") || (open == "[" && after_word(text)) {
-                    text.push(' ');
-                }
                 text.push_str(open);
                 write_tokens(text, group.stream());
                 text.truncate(text.trim_end().len());
                 text.push_str(close);
             }
             TokenTree::Punct(punct) => match punct.as_char() {
-                spaced @ ('+' | '=') => text.extend([' ', spaced, ' ']),
-                trailed @ (',' | ';') => text.extend([trailed, ' ']),
+                between @ ('+' | '=') => text.extend([' ', between, ' ']),
+                before @ (',' | ';') => text.extend([before, ' ']),
+                ':' if punct.spacing() == Spacing::Alone && !text.ends_with(':') => {
+                    text.push_str(": ");
+                }
                 '-' => text.push_str(" -"),
                 '>' if text.ends_with('-') => text.push_str("> "),
                 other => text.push(other),
             },
-            TokenTree::Ident(_) | TokenTree::Literal(_) => {
-                if after_word(text) {
-                    text.push(' ');
-                }
-                text.push_str(&token.to_string());
-            }
+            TokenTree::Ident(_) | TokenTree::Literal(_) => text.push_str(&token.to_string()),
         }
     }
 }
+
+const KEYWORDS: [&str; 4] = ["const", "dyn", "impl", "mut"];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn types_as_written() {
-        for ty in [
-            "&str",
-            "&'a str",
-            "&mut OutBuf",
-            "&mut [u8]",
-            "(u32, f64)",
-            "()",
-            "[u8; 4]",
-            "Result<Vec<u8>, Errno>",
-            "std::result::Result<(), Trap>",
-            "fn(u32) -> u32",
-            "Box<dyn Fn(u8) -> u8 + Send>",
-            "Foo<Item = u8>",
-            "*const u8",
-            "!",
-            "r#type",
-        ] {
-            let parsed: Type = syn::parse_str(ty).unwrap();
-            assert_eq!(type_text(&parsed), ty);
-        }
-    }
-
-    #[test]
-    fn docs_are_joined() {
-        let item: syn::ItemStruct = syn::parse_quote! {
-            /// One.
-            ///
-            ///  - two
-            #[doc = "three\n four"]
-            #[doc(hidden)]
-            struct S;
-        };
-        assert_eq!(docs(&item.attrs), "One.\n\n - two\nthree\nfour");
-    }
-
-    #[test]
-    fn the_guest_is_told_by_the_type_parameter() {
-        let guest = |sig: &str| guest_param(&syn::parse_str(sig).unwrap()).is_some();
-        assert!(guest("fn f<T: Send + 'static>(&self, cx: &mut GuestCx<'_, T>)"));
-        assert!(guest("fn f<'a, D>(any: &mut some::Alias<D>, other: u32)"));
-        assert!(!guest("fn f(&self, cx: &mut GuestCx<'_, u32>)"));
-        assert!(!guest("fn f<T, U>(&self, cx: &mut GuestCx<'_, T>)"));
-        assert!(!guest("fn f<T>(&self, cx: &GuestCx<'_, T>)"));
-        assert!(!guest("fn f<T>(&self, a: u32, cx: &mut GuestCx<'_, T>)"));
-    }
-}
+mod tests;

@@ -4,29 +4,35 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{ImplItem, Item, ItemImpl, ItemTrait, TraitItem};
 
-use crate::attr::{Attrs, Place};
+use crate::attr::{Attrs, Place, take_elsewhere};
 use crate::errors::Errors;
-use crate::model::{Exports, Function, Imports, krate};
+use crate::model::{Exports, Function, Imports};
 use crate::{check, expand, fallback};
 
-pub(crate) fn imports(args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn imports(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let attrs = Attrs::parse(args, Place::Imports, &mut errors);
     let mut block: ItemImpl = match syn::parse2(item.clone()) {
         Ok(block) => block,
         Err(error) => {
             errors.push(other_item(
-                &item,
+                item,
                 error,
                 "`#[asyncify::imports]` belongs on an `impl` block of the host; move it there",
             ));
-            return fallback::not_a_block(&item, &expand::runtime(&krate(&attrs)), errors);
+            return fallback::not_a_block(item, &attrs, errors);
         }
     };
     let mut helpers = Vec::new();
     for item in &mut block.items {
-        if let ImplItem::Fn(function) = item {
-            helpers.push(Attrs::take(&mut function.attrs, Place::Import, &mut errors));
+        match item {
+            ImplItem::Fn(item) => {
+                helpers.push(Attrs::take(&mut item.attrs, Place::Import, &mut errors));
+            }
+            ImplItem::Const(item) => take_elsewhere(&mut item.attrs, &mut errors),
+            ImplItem::Type(item) => take_elsewhere(&mut item.attrs, &mut errors),
+            ImplItem::Macro(item) => take_elsewhere(&mut item.attrs, &mut errors),
+            _ => {}
         }
     }
     let functions = block.items.iter().filter_map(|item| match item {
@@ -46,20 +52,26 @@ pub(crate) fn imports(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-pub(crate) fn exports(args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn exports(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let attrs = Attrs::parse(args, Place::Exports, &mut errors);
     let mut list: ItemTrait = match syn::parse2(item.clone()) {
         Ok(list) => list,
         Err(error) => {
-            errors.push(other_item(&item, error, "`#[asyncify::exports]` belongs on a trait that lists the guest's functions; write `trait App { … }`"));
-            return fallback::not_a_trait(&item, errors);
+            errors.push(other_item(item, error, "`#[asyncify::exports]` belongs on a trait that lists the guest's functions; write `trait App { … }`"));
+            return fallback::not_a_trait(item, errors);
         }
     };
     let mut helpers = Vec::new();
     for item in &mut list.items {
-        if let TraitItem::Fn(function) = item {
-            helpers.push(Attrs::take(&mut function.attrs, Place::Export, &mut errors));
+        match item {
+            TraitItem::Fn(item) => {
+                helpers.push(Attrs::take(&mut item.attrs, Place::Export, &mut errors));
+            }
+            TraitItem::Const(item) => take_elsewhere(&mut item.attrs, &mut errors),
+            TraitItem::Type(item) => take_elsewhere(&mut item.attrs, &mut errors),
+            TraitItem::Macro(item) => take_elsewhere(&mut item.attrs, &mut errors),
+            _ => {}
         }
     }
     let functions = list.items.iter().filter_map(|item| match item {

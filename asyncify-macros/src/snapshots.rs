@@ -62,9 +62,9 @@ fn expand(source: &str) -> String {
             _ => proc_macro2::TokenStream::new(),
         };
         if attr.path().segments.last().is_some_and(|last| last.ident == "imports") {
-            phases::imports(args, item.into_token_stream())
+            phases::imports(args, &item.into_token_stream())
         } else {
-            phases::exports(args, item.into_token_stream())
+            phases::exports(args, &item.into_token_stream())
         }
     });
     prettyplease::unparse(&syn::parse2(items.collect()).unwrap())

@@ -22,7 +22,7 @@ use crate::state::State;
     message = "`{Self}` offers no imports",
     note = "annotate its `impl` block with `#[asyncify::imports(module = \"…\")]`"
 )]
-pub trait Imports: Send + Sync + Sized + 'static {
+pub trait Imports: Sized + 'static {
     /// Every import of the block.
     const IMPORTS: &'static [ImportInfo];
 

@@ -8,9 +8,9 @@ pub use crate::exports::{ExportInfo, ExportLookup, Exports};
 pub use crate::function::ExportFn;
 pub use crate::imports::{AsyncImports, ImportInfo, Imports, host_wasm_opt_args};
 pub use crate::marshal::{
-    Answer, Arg, Args, Borrowed, Concat, Direct, FromGuest, IntoGuest, LentSlice, Mut, OutPtr,
-    OutPtrAbi, Output, Param, ParamAbi, ParamInfo, Params, Ref, ResultAbi, Site, Val, Value,
-    Values, Writable,
+    Answer, Arg, Args, Borrowed, Coded, Concat, Direct, FromGuest, IntoGuest, LentSlice, Mut,
+    OrCode, OutPtr, OutPtrAbi, Output, Param, ParamAbi, ParamInfo, Params, Ref, ResultAbi, Site,
+    Val, Value, Values, Writable,
 };
 
 /// `X`. Where the constant that says `OK` has an error, the compiler takes this for no type, and
@@ -30,4 +30,10 @@ pub trait Is<X> {
 
 impl<const OK: bool, X> Is<X> for If<OK> {
     type Type = X;
+}
+
+/// Asks of a host what all its imports need, so that it is asked once.
+#[must_use]
+pub const fn is_shared<H: Send + Sync + 'static>() -> bool {
+    true
 }

@@ -3,7 +3,7 @@
 use quote::ToTokens;
 use syn::{GenericParam, Generics, Pat, ReceiverKind, Safety, Type};
 
-use super::types::Parts;
+use super::types::{Parts, is_future, mention};
 use crate::errors::Errors;
 use crate::model::{Function, Kind, Param, bare, type_text};
 
@@ -82,9 +82,9 @@ pub(super) fn takes_the_guest(function: &Function<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn import_is_concrete(function: &Function<'_>, errors: &mut Errors) {
+pub(super) fn import_is_concrete(function: &Function<'_>, errors: &mut Errors) -> bool {
     if function.guest.is_some() {
-        return;
+        return true;
     }
     let Generics { params, where_clause, .. } = &function.original.generics;
     let mut types = params.iter().filter(|param| !matches!(param, GenericParam::Lifetime(_)));
@@ -97,8 +97,9 @@ pub(super) fn import_is_concrete(function: &Function<'_>, errors: &mut Errors) {
             format!("{message}, or take `cx: &mut GuestCx<'_, T>` first in a function that works in the guest"),
         ),
         (None, Some(clause)) => errors.at(clause, message),
-        (None, None) => {}
+        (None, None) => return true,
     }
+    false
 }
 
 pub(super) fn export_is_concrete(function: &Function<'_>, errors: &mut Errors) {
@@ -132,10 +133,27 @@ pub(super) fn has_the_guest_at_hand(function: &Function<'_>, errors: &mut Errors
     }
 }
 
+pub(super) fn data_stays_in_the_store(function: &Function<'_>, errors: &mut Errors) {
+    let types = function.original.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        _ => None,
+    });
+    let Some(data) = types.take(usize::from(function.guest.is_some())).next() else { return };
+    let crossing = function.params.iter().map(|param| &*param.original.ty).chain(function.result());
+    for mention in crossing.filter_map(|ty| mention(ty, data)) {
+        errors.at(
+            mention,
+            format!("`{data}` is the guest's data, and no type that crosses to a guest; name another type"),
+        );
+    }
+}
+
 pub(super) fn is_named(param: &Param<'_>, noun: &str, errors: &mut Errors) {
     match &*param.original.pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {}
         Pat::Wild(_) => {}
+        // A function without a body has names only: the compiler's own error.
+        _ if noun == "export" => errors.leave_to_compiler(),
         pattern => errors.at(
             pattern,
             format!(
@@ -151,12 +169,25 @@ pub(super) fn is_named(param: &Param<'_>, noun: &str, errors: &mut Errors) {
     }
 }
 
-pub(super) fn is_written_out(ty: &Type, which: &str, errors: &mut Errors) -> bool {
+pub(super) fn is_written_out(ty: &Type, noun: &str, errors: &mut Errors) -> bool {
     let parts = Parts::of(ty);
     if let Some(node) = parts.impl_trait {
-        errors.at(node, format!("`impl Trait` is no type that {which}; name the type"));
+        errors.at(
+            node,
+            format!(
+                "an {noun} has no `impl Trait`, because it is called by wasm values; name the type"
+            ),
+        );
     } else if let Some(node) = parts.self_type {
-        errors.at(node, format!("`Self` is no type that {which}; name the type"));
+        let skip = if noun == "import" {
+            ", or leave the function out by `#[asyncify(skip)]`"
+        } else {
+            ""
+        };
+        errors.at(
+            node,
+            format!("`Self` is no type that crosses to a guest; name another type{skip}"),
+        );
     } else if parts.infer.is_some() {
         errors.leave_to_compiler();
     } else {
@@ -166,10 +197,24 @@ pub(super) fn is_written_out(ty: &Type, which: &str, errors: &mut Errors) -> boo
 }
 
 pub(super) fn borrows_only_at_the_top(param: &Param<'_>, errors: &mut Errors) {
-    if let Some(lifetime) = Parts::of(param.ty).lifetime {
+    let Some(lifetime) = Parts::of(param.ty).lifetime else {
+        return;
+    };
+    if param.kind == Kind::Mut {
+        errors.at(
+            &param.original.ty,
+            format!(
+                "`{}` cannot be lent; take `&mut OutBuf` to answer with bytes, or `cx: &mut GuestCx<'_, T>` first, in a plain `fn` over `T: Send + 'static`, to work in the guest",
+                type_text(&param.original.ty)
+            ),
+        );
+    } else {
         errors.at(
             lifetime,
-            format!("only a whole parameter can borrow, as `&str` and `&[u8]` do; `{}` must own what it holds", type_text(param.ty)),
+            format!(
+                "only a whole parameter can borrow, as `&str` and `&[u8]` do; `{}` must own what it holds",
+                type_text(param.ty)
+            ),
         );
     }
 }
@@ -184,20 +229,20 @@ pub(super) fn writes_through_a_buffer(param: &Param<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn is_not_written(param: &Param<'_>, errors: &mut Errors) {
+pub(super) fn is_copied(param: &Param<'_>, errors: &mut Errors) -> bool {
     if param.kind == Kind::Mut {
         errors.at(
             &param.original.ty,
             "an argument of an export cannot be `&mut`, because it is copied into the guest; return what changes",
         );
     }
+    param.kind != Kind::Mut
 }
 
-pub(super) fn result_is_owned(function: &Function<'_>, errors: &mut Errors) {
+pub(super) fn result_is_owned(function: &Function<'_>, noun: &str, errors: &mut Errors) {
     let Some(ty) = function.result() else { return };
     let parts = Parts::of(ty);
-    let future =
-        parts.impl_trait.filter(|node| node.to_token_stream().to_string().contains("Future"));
+    let future = parts.impl_trait.filter(|node| is_future(node));
     if let Type::Never(never) = bare(ty) {
         errors.at(
             never,
@@ -211,7 +256,7 @@ pub(super) fn result_is_owned(function: &Function<'_>, errors: &mut Errors) {
                 function.ident()
             ),
         );
-    } else if is_written_out(ty, "can be handed over", errors) {
+    } else if is_written_out(ty, noun, errors) {
         let borrowed: Option<&dyn ToTokens> = match (parts.reference, parts.lifetime) {
             (Some(reference), _) => Some(reference),
             (None, Some(lifetime)) => Some(lifetime),

@@ -2,26 +2,31 @@
 
 use proc_macro2::Ident;
 use syn::visit::{self, Visit};
-use syn::{Lifetime, PathSegment, Type, TypeImplTrait, TypeInfer, TypeReference};
+use syn::{Lifetime, PathSegment, Type, TypeImplTrait, TypeInfer, TypeParamBound, TypeReference};
 
 /// The parts of a type that a rule is about: the first of each kind.
 #[derive(Default)]
-pub(super) struct Parts<'a> {
-    pub(super) impl_trait: Option<&'a TypeImplTrait>,
-    pub(super) self_type: Option<&'a Ident>,
+pub(crate) struct Parts<'a> {
+    pub(crate) impl_trait: Option<&'a TypeImplTrait>,
+    pub(crate) self_type: Option<&'a Ident>,
     /// A lifetime other than `'static`.
-    pub(super) lifetime: Option<&'a Lifetime>,
+    pub(crate) lifetime: Option<&'a Lifetime>,
     /// A reference that is not `'static`.
-    pub(super) reference: Option<&'a TypeReference>,
+    pub(crate) reference: Option<&'a TypeReference>,
     /// `_`, which the compiler refuses in any signature.
-    pub(super) infer: Option<&'a TypeInfer>,
+    pub(crate) infer: Option<&'a TypeInfer>,
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn of(ty: &'a Type) -> Self {
+    pub(crate) fn of(ty: &'a Type) -> Self {
         let mut parts = Self::default();
         parts.visit_type(ty);
         parts
+    }
+
+    /// Whether a value of the type may hold what it does not own.
+    pub(crate) fn borrows(&self) -> bool {
+        self.lifetime.is_some() || self.reference.is_some()
     }
 }
 
@@ -54,4 +59,29 @@ impl<'a> Visit<'a> for Parts<'a> {
     fn visit_type_infer(&mut self, node: &'a TypeInfer) {
         self.infer.get_or_insert(node);
     }
+}
+
+/// Whether one of the bounds is called `Future`.
+pub(super) fn is_future(node: &TypeImplTrait) -> bool {
+    node.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => {
+            bound.path.segments.last().is_some_and(|last| last.ident == "Future")
+        }
+        _ => false,
+    })
+}
+
+/// Where the type names `parameter`, a type parameter of its function.
+pub(super) fn mention<'a>(ty: &'a Type, parameter: &Ident) -> Option<&'a Ident> {
+    struct Search<'a, 's>(&'s Ident, Option<&'a Ident>);
+    impl<'a> Visit<'a> for Search<'a, '_> {
+        fn visit_ident(&mut self, ident: &'a Ident) {
+            if ident == self.0 {
+                self.1.get_or_insert(ident);
+            }
+        }
+    }
+    let mut search = Search(parameter, None);
+    search.visit_type(ty);
+    search.1
 }

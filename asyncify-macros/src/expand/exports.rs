@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Attribute, Pat, Visibility};
 
-use super::{arg, checked, kinds, mode, nested, param_infos, result, result_text, runtime, short};
+use super::{Runtime, arg, checked, hidden, kinds, mode, nested, param_infos, result, result_text};
 use crate::model::{Exports, Function, Kind, Param, cfgs, krate};
 
 // Input:
@@ -38,8 +38,8 @@ use crate::model::{Exports, Function, Kind, Param, cfgs, krate};
 // A type that cannot cross is an error of `__EXPORT_0`, on that type; `Checked` around the three
 // types of the field keeps it from being said again wherever the field is used.
 pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
-    let runtime = runtime(&krate(list.attrs));
-    let rt = short();
+    let krate = krate(list.attrs);
+    let (runtime, rt) = (Runtime::Full(&krate), Runtime::Short);
     let cfgs = cfgs(&list.original.attrs);
     let the_trait = the_trait(list);
     let (struct_docs, vis, name) = (struct_docs(list), &list.original.vis, struct_name(list));
@@ -49,12 +49,12 @@ pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
     let fields = functions().map(|(index, function)| {
         let (cfgs, ident, info) = (function.cfgs(), function.ident(), info_name(index));
         let [args, mode, result] =
-            [kinds(&runtime, function), mode(&runtime, function), result(function)]
-                .map(|ty| checked(&runtime, &quote!(#name::#info), &ty));
+            [kinds(runtime, function), mode(runtime, function), result(function)]
+                .map(|ty| checked(runtime, &quote!(#name::#info), &ty));
         quote!(#(#cfgs)* #ident: #runtime::ExportFn<#args, #mode, #result>)
     });
-    let infos = functions().map(|(index, function)| info(&rt, index, function));
-    let methods = functions().map(|(_, function)| method(&rt, vis, function));
+    let infos = functions().map(|(index, function)| info(rt, index, function));
+    let methods = functions().map(|(_, function)| method(rt, vis, function));
     let listed = functions().map(|(index, function)| {
         let (cfgs, info) = (function.cfgs(), info_name(index));
         quote!(#(#cfgs)* Self::#info)
@@ -69,6 +69,30 @@ pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
         quote!(#(#cfgs)* #ident: #found?)
     });
 
+    let hidden = hidden(
+        list.attrs,
+        &cfgs,
+        &quote! {
+            #[automatically_derived]
+            impl #name {
+                #(#infos)*
+                #(#methods)*
+            }
+
+            #[automatically_derived]
+            impl #rt::Exports for #name {
+                const NAME: &'static ::core::primitive::str = #trait_name;
+                const EXPORTS: &'static [#rt::ExportInfo] = &[#(#listed),*];
+
+                fn from_guest_exports<__T: ::core::marker::Send + 'static>(
+                    #lookup: &mut #rt::ExportLookup<'_, __T>,
+                ) -> ::core::option::Option<Self> {
+                    #(#looked_up)*
+                    ::core::option::Option::Some(Self { #(#found),* })
+                }
+            }
+        },
+    );
     quote! {
         #the_trait
 
@@ -80,30 +104,7 @@ pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
             #(#fields,)*
         }
 
-        #(#cfgs)*
-        #[allow(dead_code, unused_qualifications, unused_variables)]
-        const _: () = {
-            use #runtime as __rt;
-
-            #[automatically_derived]
-            impl #name {
-                #(#infos)*
-                #(#methods)*
-            }
-
-            #[automatically_derived]
-            impl #rt::Exports for #name {
-                const NAME: &'static str = #trait_name;
-                const EXPORTS: &'static [#rt::ExportInfo] = &[#(#listed),*];
-
-                fn from_guest_exports<__T: ::core::marker::Send + 'static>(
-                    #lookup: &mut #rt::ExportLookup<'_, __T>,
-                ) -> ::core::option::Option<Self> {
-                    #(#looked_up)*
-                    ::core::option::Option::Some(Self { #(#found),* })
-                }
-            }
-        };
+        #hidden
     }
 }
 
@@ -140,7 +141,7 @@ pub(crate) fn struct_docs(list: &Exports<'_>) -> TokenStream {
 //         &[ParamInfo::arg::<Val<u32>>("pages", "u32")],
 //         "u32", "Works on so many pages.",
 //     );
-fn info(rt: &TokenStream, index: usize, function: &Function<'_>) -> TokenStream {
+fn info(rt: Runtime<'_>, index: usize, function: &Function<'_>) -> TokenStream {
     let cfgs = function.cfgs();
     let constant = info_name(index);
     let (name, suspending) = (function.name(), function.is_async());
@@ -162,7 +163,7 @@ fn info(rt: &TokenStream, index: usize, function: &Function<'_>) -> TokenStream 
 //     pub fn greet(&self, name: &str, times: u32) -> Call<String> {
 //         self.greet.call((name.into(), (times, ())))
 //     }
-fn method(rt: &TokenStream, vis: &Visibility, function: &Function<'_>) -> TokenStream {
+fn method(rt: Runtime<'_>, vis: &Visibility, function: &Function<'_>) -> TokenStream {
     let (ident, result) = (function.ident(), result(function));
     let (carried, docs) = (carried(function), method_docs(function));
     let params = function.params.iter().enumerate().map(|(index, param)| {

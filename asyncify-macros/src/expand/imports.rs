@@ -2,9 +2,12 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::Type;
 
-use super::{arg, checked, kinds, mode, nested, param_infos, result, result_text, runtime, short};
-use crate::model::{Function, Imports, Kind, cfgs, krate};
+use super::{
+    Ends, Runtime, arg, checked, hidden, kinds, mode, nested, param_infos, result, result_text,
+};
+use crate::model::{Function, Imports, Kind, cfgs};
 
 // Input:
 //     impl Host {
@@ -15,12 +18,14 @@ use crate::model::{Function, Imports, Kind, cfgs, krate};
 //     impl Host {
 //         async fn fetch(&self, url: &str) -> u32 { … }
 //     }
-//     impl Host {
-//         pub const IMPORTS: &'static [ImportInfo] = <Self as Imports>::IMPORTS;
-//         pub fn wasm_opt_args() -> String { host_wasm_opt_args::<Self>() }
-//     }
 //     const _: () = {
+//         const __HOST: bool = is_shared::<Host>();
+//         type __Host = Host;
 //         const __IMPORT_0: ImportInfo = …;
+//         impl Host {
+//             pub const IMPORTS: &'static [ImportInfo] = <Self as Imports>::IMPORTS;
+//             pub fn wasm_opt_args() -> String { host_wasm_opt_args::<Self>() }
+//         }
 //         impl Imports for Host {
 //             const IMPORTS: &'static [ImportInfo] = &[__IMPORT_0];
 //             fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>) {
@@ -29,70 +34,66 @@ use crate::model::{Function, Imports, Kind, cfgs, krate};
 //         }
 //     };
 pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
-    let runtime = runtime(&krate(block.attrs));
-    let rt = short();
+    let rt = Runtime::Short;
     let original = block.original;
     let host = &original.self_ty;
-    let cfgs = cfgs(&original.attrs);
-    let items = inherent_items(block, &runtime);
-
+    let Ends(at, _) = Ends::of(host);
+    let is_shared = quote_spanned!(at=> is_shared);
+    let inherent = inherent(host);
     let functions = || block.functions.iter().enumerate();
-    let infos = functions().map(|(index, function)| info(&rt, block, index, function));
+    let infos = functions().map(|(index, function)| info(rt, block, index, function));
     let listed = functions().map(|(index, function)| {
         let (cfgs, name) = (function.cfgs(), info_name(index));
         quote!(#(#cfgs)* #name)
     });
     let registered = functions().map(|(index, function)| {
         let cfgs = function.cfgs();
-        let registration = registration(&rt, block, index, function);
+        let registration = registration(rt, block, index, function);
         quote!(#(#cfgs)* #registration)
     });
-    let (host_name, imports) = (local("host"), local("imports"));
+    let (shared, imports) = (local("host"), local("imports"));
+    let list = quote!(const IMPORTS: &'static [#rt::ImportInfo] = &[#(#listed),*];);
+    let register = quote! {
+        fn register<__T: ::core::marker::Send + 'static>(
+            #shared: #rt::Arc<Self>,
+            #imports: &mut #rt::AsyncImports<__T>,
+        ) {
+            #(#registered)*
+        }
+    };
+    // Stands where the type does: a conflicting implementation is told there.
+    let implementation = quote_spanned!(at=> impl #rt::Imports for #host { #list #register });
 
-    quote! {
-        #original
-
-        #items
-
-        #(#cfgs)*
-        #[allow(deprecated, unused_qualifications, unused_variables)]
-        const _: () = {
-            use #runtime as __rt;
-
+    let hidden = hidden(
+        block.attrs,
+        &cfgs(&original.attrs),
+        &quote! {
+            const __HOST: ::core::primitive::bool = #rt::#is_shared::<#host>();
+            type __Host = #rt::Checked<{ __HOST }, #host>;
             #(#infos)*
+            #inherent
 
             #[automatically_derived]
-            impl #rt::Imports for #host {
-                const IMPORTS: &'static [#rt::ImportInfo] = &[#(#listed),*];
-
-                fn register<__T: ::core::marker::Send + 'static>(
-                    #host_name: #rt::Arc<Self>,
-                    #imports: &mut #rt::AsyncImports<__T>,
-                ) {
-                    #(#registered)*
-                }
-            }
-        };
-    }
+            #implementation
+        },
+    );
+    quote!(#original #hidden)
 }
 
-/// What the user reaches by the host's name.
-pub(crate) fn inherent_items(block: &Imports<'_>, rt: &TokenStream) -> TokenStream {
-    let host = &block.original.self_ty;
-    let cfgs = cfgs(&block.original.attrs);
-    quote! {
-        #(#cfgs)*
-        #[allow(dead_code)]
+/// What the user reaches by the host's name. It stands where that name does: a second block on the
+/// same type is told there.
+pub(crate) fn inherent(host: &Type) -> TokenStream {
+    let Ends(at, _) = Ends::of(host);
+    quote_spanned! {Span::call_site().located_at(at)=>
         #[automatically_derived]
         impl #host {
             /// Every import of this host, as the guest sees it.
-            pub const IMPORTS: &'static [#rt::ImportInfo] =
-                <Self as #rt::Imports>::IMPORTS;
+            pub const IMPORTS: &'static [__rt::ImportInfo] = <Self as __rt::Imports>::IMPORTS;
 
             /// What `wasm-opt` needs to instrument a guest of this host.
             #[must_use]
             pub fn wasm_opt_args() -> ::std::string::String {
-                #rt::host_wasm_opt_args::<Self>()
+                __rt::host_wasm_opt_args::<Self>()
             }
         }
     }
@@ -109,7 +110,7 @@ pub(crate) fn inherent_items(block: &Imports<'_>, rt: &TokenStream) -> TokenStre
 //         "u32", "Reads a page.",
 //     );
 fn info(
-    rt: &TokenStream,
+    rt: Runtime<'_>,
     block: &Imports<'_>,
     index: usize,
     function: &Function<'_>,
@@ -133,7 +134,7 @@ fn info(
 //     async fn fetch(&self, url: &str, out: &mut OutBuf) -> u32
 //
 // Output:
-//     imports.suspending::<(Ref<str>, (Mut<OutBuf>, ())), Direct, u32, _, _, _>(
+//     imports.suspending::<(Ref<str>, (Mut<OutBuf>, ())), Direct, u32, __Host, _, _>(
 //         &__IMPORT_0,
 //         &host,
 //         |host, (arg0, (mut arg1, ()))| async move {
@@ -142,10 +143,10 @@ fn info(
 //         },
 //     );
 //
-// A type that cannot cross is an error of `__IMPORT_0`, on that type; `Checked` around the three
-// types keeps it from being said again here.
+// A type that cannot cross is an error of `__IMPORT_0`, on that type; a host that cannot be shared
+// is one of `__HOST`. `Checked` around all four types keeps them from being said again here.
 fn registration(
-    rt: &TokenStream,
+    rt: Runtime<'_>,
     block: &Imports<'_>,
     index: usize,
     function: &Function<'_>,
@@ -177,7 +178,12 @@ fn registration(
     let receiver = function
         .receiver()
         .map(|_| if function.is_async() { quote!(&#host,) } else { quote!(#host,) });
-    let guest = function.guest.map(|_| quote!(#cx,));
+    let guest = function.guest.map(|guest| {
+        // A type that is not the guest's is told at the parameter.
+        let Ends(at, _) = Ends::of(&guest.pat);
+        let cx = Ident::new("cx", Span::mixed_site().located_at(at));
+        quote!(#cx,)
+    });
     let call = quote!(<#self_ty>::#ident(#receiver #guest #(#passed),*));
 
     let (method, body) = if function.is_async() {
@@ -206,7 +212,7 @@ fn registration(
         .map(|ty| checked(rt, &quote!(#info), &ty));
     let future = function.is_async().then(|| quote!(, _));
     quote! {
-        #imports.#method::<#params, #mode, #result, _, _ #future>(&#info, &#host, #body);
+        #imports.#method::<#params, #mode, #result, __Host, _ #future>(&#info, &#host, #body);
     }
 }
 

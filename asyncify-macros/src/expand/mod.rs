@@ -3,11 +3,12 @@
 pub(crate) mod exports;
 pub(crate) mod imports;
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::Attribute;
 
-use crate::attr::Mode;
-use crate::model::{Function, Kind, Param, type_text};
+use crate::attr::{Attrs, Mode};
+use crate::model::{Function, Kind, Param, krate, type_text};
 
 /// Where a node begins and ends, so that an error in what is generated for it underlines it.
 #[derive(Clone, Copy)]
@@ -32,46 +33,61 @@ impl Ends {
     }
 }
 
-/// `path`, standing where `span` is, with its own hygiene: `$crate` stays what it was.
-fn moved(path: &TokenStream, span: Span) -> TokenStream {
-    let moved = path.clone().into_iter().map(|mut token| {
-        let to = span.resolved_at(token.span());
-        if let TokenTree::Group(group) = token {
-            token = Group::new(group.delimiter(), moved(&group.stream(), span)).into();
+/// The hidden module of the runtime, as generated code names it.
+#[derive(Clone, Copy)]
+enum Runtime<'a> {
+    /// `__rt`, inside the `const _` of [`hidden`].
+    Short,
+    /// Where users can see: `::asyncify::__private`.
+    Full(&'a TokenStream),
+}
+
+impl Runtime<'_> {
+    /// The name standing where `span` is.
+    fn at(self, span: Span) -> TokenStream {
+        match self {
+            Self::Short => Ident::new("__rt", span).into_token_stream(),
+            Self::Full(krate) => quote!(#krate::__private),
         }
-        token.set_span(to);
-        token
-    });
-    moved.collect()
+    }
 }
 
-/// The hidden module of the runtime.
-pub(crate) fn runtime(krate: &TokenStream) -> TokenStream {
-    quote!(#krate::__private)
+impl ToTokens for Runtime<'_> {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.extend(self.at(Span::call_site()));
+    }
 }
 
-/// The same inside `const _`, where it is imported by a short name.
-fn short() -> TokenStream {
-    quote!(__rt)
+/// `items` where nothing can see them, with the runtime as `__rt`.
+pub(crate) fn hidden(attrs: &Attrs, cfgs: &[Attribute], items: &TokenStream) -> TokenStream {
+    let krate = krate(attrs);
+    let runtime = Runtime::Full(&krate);
+    quote! {
+        #(#cfgs)*
+        #[allow(dead_code, deprecated, unused_qualifications, unused_variables)]
+        const _: () = {
+            use #runtime as __rt;
+            #items
+        };
+    }
 }
 
 /// `Ref<str>`, `Mut<OutBuf>` or `Val<u32>`.
-fn kind(rt: &TokenStream, param: &Param<'_>) -> TokenStream {
+fn kind(rt: Runtime<'_>, param: &Param<'_>) -> TokenStream {
     let Ends(first, last) = Ends::of(&param.original.ty);
-    let rt = moved(rt, first);
+    let rt = rt.at(first);
     let name = match param.kind {
-        Kind::Val => quote_spanned!(first=> Val),
-        Kind::Ref => quote_spanned!(first=> Ref),
-        Kind::Mut => quote_spanned!(first=> Mut),
+        Kind::Val => quote_spanned!(first=> ::Val<),
+        Kind::Ref => quote_spanned!(first=> ::Ref<),
+        Kind::Mut => quote_spanned!(first=> ::Mut<),
     };
     let ty = param.ty;
-    let open = quote_spanned!(first=> <);
     let close = quote_spanned!(last=> >);
-    quote!(#rt::#name #open #ty #close)
+    quote!(#rt #name #ty #close)
 }
 
 /// `(Ref<str>, (Val<u32>, ()))`
-fn kinds(rt: &TokenStream, function: &Function<'_>) -> TokenStream {
+fn kinds(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
     nested(function.params.iter().map(|param| kind(rt, param)))
 }
 
@@ -89,18 +105,18 @@ pub(crate) fn result(function: &Function<'_>) -> TokenStream {
 }
 
 /// `Direct` or `OutPtr`, standing where the result does.
-fn mode(rt: &TokenStream, function: &Function<'_>) -> TokenStream {
+fn mode(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
     let Ends(first, last) = Ends::of(&result(function));
-    let rt = moved(rt, first);
+    let rt = rt.at(first);
     let name = match function.mode() {
-        Mode::Packed => Ident::new("Direct", last),
-        Mode::Out => Ident::new("OutPtr", last),
+        Mode::Packed => quote_spanned!(last=> ::Direct),
+        Mode::Out => quote_spanned!(last=> ::OutPtr),
     };
-    quote!(#rt::#name)
+    quote!(#rt #name)
 }
 
 /// `&[ParamInfo::of::<Ref<str>>("url", "&str")]`
-fn param_infos(rt: &TokenStream, function: &Function<'_>, of: &Ident) -> TokenStream {
+fn param_infos(rt: Runtime<'_>, function: &Function<'_>, of: &Ident) -> TokenStream {
     let infos = function.params.iter().map(|param| {
         let (kind, name, ty) = (kind(rt, param), param.name(), type_text(&param.original.ty));
         quote!(#rt::ParamInfo::#of::<#kind>(#name, #ty))
@@ -114,7 +130,7 @@ fn result_text(function: &Function<'_>) -> String {
 }
 
 /// `Checked<{ __IMPORT_0.suspending }, Direct>`: the type, unless the constant has errors.
-fn checked(rt: &TokenStream, info: &TokenStream, ty: &TokenStream) -> TokenStream {
+fn checked(rt: Runtime<'_>, info: &TokenStream, ty: &TokenStream) -> TokenStream {
     quote!(#rt::Checked<{ #info.suspending }, #ty>)
 }
 

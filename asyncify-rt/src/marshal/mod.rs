@@ -15,7 +15,9 @@ mod wire;
 pub use args::{Arg, Args, Output};
 pub use out_buf::OutBuf;
 pub use params::{Mut, Param, ParamInfo, Params, Ref, Site, Val, Writable};
-pub use results::{Answer, Direct, Errno, FromGuestError, GuestError, OutPtr, OutPtrAbi};
+pub use results::{
+    Answer, Coded, Direct, Errno, FromGuestError, GuestError, OrCode, OutPtr, OutPtrAbi,
+};
 pub use scalars::GuestPtr;
 pub use slices::{Borrowed, Lent};
 pub use wire::{Concat, LentSlice, ParamAbi, ResultAbi, Slice, Value, ValueType, Values};

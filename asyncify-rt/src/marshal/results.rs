@@ -158,6 +158,7 @@ pub trait Coded: ResultAbi {
     /// If it is neither.
     fn read(values: <Self as Coded>::Values) -> Result<OrCode<Self>, Trap>;
     /// Whether `code` can be told from a value.
+    #[must_use]
     fn is_code(code: i64) -> bool {
         code < 0
     }

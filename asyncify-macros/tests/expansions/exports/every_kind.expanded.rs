@@ -1,0 +1,145 @@
+#[allow(async_fn_in_trait, dead_code)]
+/// An application.
+pub(crate) trait App {
+    /// Works on so many pages.
+    #[must_use]
+    async fn run(&self, pages: u32) -> u32;
+    async fn greet(
+        &self,
+        name: &str,
+        _: &[u8],
+        times: (i32, f64),
+    ) -> Result<String, Errno>;
+    #[cfg(feature = "extra")]
+    fn version(&self);
+}
+/// The guest's exports that [`App`] lists, made by `guest.exports()`.
+///
+/// An application.
+#[allow(dead_code, unused_qualifications)]
+#[derive(::core::clone::Clone, ::core::fmt::Debug)]
+pub(crate) struct AppExports {
+    run: ::asyncify::__private::ExportFn<
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_0.suspending },
+            (::asyncify::__private::Val<u32>, ()),
+        >,
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_0.suspending },
+            ::asyncify::__private::Direct,
+        >,
+        ::asyncify::__private::Checked<{ AppExports::__EXPORT_0.suspending }, u32>,
+    >,
+    greet: ::asyncify::__private::ExportFn<
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_1.suspending },
+            (
+                ::asyncify::__private::Ref<str>,
+                (
+                    ::asyncify::__private::Ref<[u8]>,
+                    (::asyncify::__private::Val<(i32, f64)>, ()),
+                ),
+            ),
+        >,
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_1.suspending },
+            ::asyncify::__private::OutPtr,
+        >,
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_1.suspending },
+            Result<String, Errno>,
+        >,
+    >,
+    #[cfg(feature = "extra")]
+    version: ::asyncify::__private::ExportFn<
+        ::asyncify::__private::Checked<{ AppExports::__EXPORT_2.suspending }, ()>,
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_2.suspending },
+            ::asyncify::__private::Direct,
+        >,
+        ::asyncify::__private::Checked<{ AppExports::__EXPORT_2.suspending }, ()>,
+    >,
+}
+#[allow(dead_code, deprecated, unused_qualifications, unused_variables)]
+const _: () = {
+    use ::asyncify::__private as __rt;
+    #[automatically_derived]
+    impl AppExports {
+        const __EXPORT_0: __rt::ExportInfo = __rt::ExportInfo::new::<
+            __rt::Direct,
+            u32,
+        >(
+            "run",
+            true,
+            &[__rt::ParamInfo::arg::<__rt::Val<u32>>("pages", "u32")],
+            "u32",
+            "Works on so many pages.",
+        );
+        const __EXPORT_1: __rt::ExportInfo = __rt::ExportInfo::new::<
+            __rt::OutPtr,
+            Result<String, Errno>,
+        >(
+            "greet_user",
+            true,
+            &[
+                __rt::ParamInfo::arg::<__rt::Ref<str>>("name", "&str"),
+                __rt::ParamInfo::arg::<__rt::Ref<[u8]>>("_", "&[u8]"),
+                __rt::ParamInfo::arg::<__rt::Val<(i32, f64)>>("times", "(i32, f64)"),
+            ],
+            "Result<String, Errno>",
+            "",
+        );
+        #[cfg(feature = "extra")]
+        const __EXPORT_2: __rt::ExportInfo = __rt::ExportInfo::new::<
+            __rt::Direct,
+            (),
+        >("version", false, &[], "", "");
+        /// Works on so many pages.
+        #[must_use]
+        pub(crate) fn run(&self, pages: u32) -> __rt::Call<u32> {
+            self.run.call((pages, ()))
+        }
+        /// Calls the guest's `greet_user`.
+        pub(crate) fn greet(
+            &self,
+            name: &str,
+            arg1: &[u8],
+            times: (i32, f64),
+        ) -> __rt::Call<Result<String, Errno>> {
+            self.greet
+                .call((
+                    ::core::convert::Into::into(name),
+                    (::core::convert::Into::into(arg1), (times, ())),
+                ))
+        }
+        #[cfg(feature = "extra")]
+        /// Calls the guest's `version`.
+        pub(crate) fn version(&self) -> __rt::Call<()> {
+            self.version.call(())
+        }
+    }
+    #[automatically_derived]
+    impl __rt::Exports for AppExports {
+        const NAME: &'static ::core::primitive::str = "App";
+        const EXPORTS: &'static [__rt::ExportInfo] = &[
+            Self::__EXPORT_0,
+            Self::__EXPORT_1,
+            #[cfg(feature = "extra")]
+            Self::__EXPORT_2,
+        ];
+        fn from_guest_exports<__T: ::core::marker::Send + 'static>(
+            lookup: &mut __rt::ExportLookup<'_, __T>,
+        ) -> ::core::option::Option<Self> {
+            let arg0 = lookup.function(&Self::__EXPORT_0);
+            let arg1 = lookup.function(&Self::__EXPORT_1);
+            #[cfg(feature = "extra")]
+            let arg2 = lookup.function(&Self::__EXPORT_2);
+            ::core::option::Option::Some(Self {
+                run: arg0?,
+                greet: arg1?,
+                #[cfg(feature = "extra")]
+                version: arg2?,
+            })
+        }
+    }
+};

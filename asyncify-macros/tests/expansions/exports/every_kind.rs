@@ -1,0 +1,13 @@
+/// An application.
+#[asyncify::exports]
+pub(crate) trait App {
+    /// Works on so many pages.
+    #[must_use]
+    async fn run(&self, pages: u32) -> u32;
+
+    #[asyncify(name = "greet_user", result = "out")]
+    async fn greet(&self, name: &str, _: &[u8], times: (i32, f64)) -> Result<String, Errno>;
+
+    #[cfg(feature = "extra")]
+    fn version(&self);
+}

@@ -1,0 +1,190 @@
+impl Host {
+    /// Reads a page.
+    ///
+    /// The answer is a count.
+    async fn fetch(&self, url: &str, out: &mut OutBuf) -> Result<u32, Errno> {
+        out.fill(self.client.get(url).await?)
+    }
+    fn log(&self, line: &str) {
+        println!("{line}");
+    }
+    fn now() -> u64 {
+        0
+    }
+    /// Works in the guest.
+    fn intern<T: Send + 'static>(&self, cx: &mut GuestCx<'_, T>, text: &str) -> Handle {
+        Handle::new(cx, text)
+    }
+    fn invoke<T: Send + 'static>(
+        cx: &mut GuestCx<'_, T>,
+        function: u32,
+        arg: i32,
+    ) -> Result<(), Trap> {
+        cx.call_table(function, arg)
+    }
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+#[allow(dead_code, deprecated, unused_qualifications, unused_variables)]
+const _: () = {
+    use ::asyncify::__private as __rt;
+    const __HOST: ::core::primitive::bool = __rt::is_shared::<Host>();
+    type __Host = __rt::Checked<{ __HOST }, Host>;
+    const __IMPORT_0: __rt::ImportInfo = __rt::ImportInfo::new::<
+        __rt::Direct,
+        Result<u32, Errno>,
+    >(
+        "env",
+        "fetch",
+        true,
+        &[
+            __rt::ParamInfo::of::<__rt::Ref<str>>("url", "&str"),
+            __rt::ParamInfo::of::<__rt::Mut<OutBuf>>("out", "&mut OutBuf"),
+        ],
+        "Result<u32, Errno>",
+        "Reads a page.\n\nThe answer is a count.",
+    );
+    const __IMPORT_1: __rt::ImportInfo = __rt::ImportInfo::new::<
+        __rt::Direct,
+        (),
+    >(
+        "env",
+        "log",
+        false,
+        &[__rt::ParamInfo::of::<__rt::Ref<str>>("line", "&str")],
+        "",
+        "",
+    );
+    const __IMPORT_2: __rt::ImportInfo = __rt::ImportInfo::new::<
+        __rt::Direct,
+        u64,
+    >("env", "now", false, &[], "u64", "");
+    const __IMPORT_3: __rt::ImportInfo = __rt::ImportInfo::new::<
+        __rt::Direct,
+        Handle,
+    >(
+        "env",
+        "intern",
+        false,
+        &[__rt::ParamInfo::of::<__rt::Ref<str>>("text", "&str")],
+        "Handle",
+        "Works in the guest.",
+    );
+    const __IMPORT_4: __rt::ImportInfo = __rt::ImportInfo::new::<
+        __rt::Direct,
+        Result<(), Trap>,
+    >(
+        "env",
+        "invoke_vi",
+        false,
+        &[
+            __rt::ParamInfo::of::<__rt::Val<u32>>("function", "u32"),
+            __rt::ParamInfo::of::<__rt::Val<i32>>("arg", "i32"),
+        ],
+        "Result<(), Trap>",
+        "",
+    );
+    #[automatically_derived]
+    impl Host {
+        /// Every import of this host, as the guest sees it.
+        pub const IMPORTS: &'static [__rt::ImportInfo] = <Self as __rt::Imports>::IMPORTS;
+        /// What `wasm-opt` needs to instrument a guest of this host.
+        #[must_use]
+        pub fn wasm_opt_args() -> ::std::string::String {
+            __rt::host_wasm_opt_args::<Self>()
+        }
+    }
+    #[automatically_derived]
+    impl __rt::Imports for Host {
+        const IMPORTS: &'static [__rt::ImportInfo] = &[
+            __IMPORT_0,
+            __IMPORT_1,
+            __IMPORT_2,
+            __IMPORT_3,
+            __IMPORT_4,
+        ];
+        fn register<__T: ::core::marker::Send + 'static>(
+            host: __rt::Arc<Self>,
+            imports: &mut __rt::AsyncImports<__T>,
+        ) {
+            imports
+                .suspending::<
+                    __rt::Checked<
+                        { __IMPORT_0.suspending },
+                        (__rt::Ref<str>, (__rt::Mut<OutBuf>, ())),
+                    >,
+                    __rt::Checked<{ __IMPORT_0.suspending }, __rt::Direct>,
+                    __rt::Checked<{ __IMPORT_0.suspending }, Result<u32, Errno>>,
+                    __Host,
+                    _,
+                    _,
+                >(
+                    &__IMPORT_0,
+                    &host,
+                    |host, (arg0, (mut arg1, ()))| async move {
+                        let answer = <Host>::fetch(
+                                &host,
+                                ::core::convert::AsRef::as_ref(&arg0),
+                                &mut arg1,
+                            )
+                            .await;
+                        (host, answer, ((), (arg1, ())))
+                    },
+                );
+            imports
+                .plain::<
+                    __rt::Checked<{ __IMPORT_1.suspending }, (__rt::Ref<str>, ())>,
+                    __rt::Checked<{ __IMPORT_1.suspending }, __rt::Direct>,
+                    __rt::Checked<{ __IMPORT_1.suspending }, ()>,
+                    __Host,
+                    _,
+                >(&__IMPORT_1, &host, |host, (arg0, ())| <Host>::log(host, arg0));
+            imports
+                .plain::<
+                    __rt::Checked<{ __IMPORT_2.suspending }, ()>,
+                    __rt::Checked<{ __IMPORT_2.suspending }, __rt::Direct>,
+                    __rt::Checked<{ __IMPORT_2.suspending }, u64>,
+                    __Host,
+                    _,
+                >(&__IMPORT_2, &host, |host, ()| <Host>::now());
+            imports
+                .plain_with_guest::<
+                    __rt::Checked<{ __IMPORT_3.suspending }, (__rt::Ref<str>, ())>,
+                    __rt::Checked<{ __IMPORT_3.suspending }, __rt::Direct>,
+                    __rt::Checked<{ __IMPORT_3.suspending }, Handle>,
+                    __Host,
+                    _,
+                >(
+                    &__IMPORT_3,
+                    &host,
+                    |host, cx, (arg0, ())| {
+                        let answer = <Host>::intern(
+                            host,
+                            cx,
+                            ::core::convert::AsRef::as_ref(&arg0),
+                        );
+                        (answer, ((), ()))
+                    },
+                );
+            imports
+                .trampoline::<
+                    __rt::Checked<
+                        { __IMPORT_4.suspending },
+                        (__rt::Val<u32>, (__rt::Val<i32>, ())),
+                    >,
+                    __rt::Checked<{ __IMPORT_4.suspending }, __rt::Direct>,
+                    __rt::Checked<{ __IMPORT_4.suspending }, Result<(), Trap>>,
+                    __Host,
+                    _,
+                >(
+                    &__IMPORT_4,
+                    &host,
+                    |host, cx, (arg0, (arg1, ()))| {
+                        let answer = <Host>::invoke(cx, arg0, arg1);
+                        (answer, ((), ((), ())))
+                    },
+                );
+        }
+    }
+};

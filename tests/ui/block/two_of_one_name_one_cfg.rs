@@ -1,0 +1,16 @@
+#![allow(unused_variables)]
+
+struct Host;
+
+#[asyncify::imports(module = "env")]
+impl Host {
+    #[cfg(all())]
+    async fn sleep(&self) {}
+
+    #[asyncify(name = "sleep")]
+    async fn sleep_ms(&self, ms: u32) {}
+}
+
+fn main() {
+    let _ = Host::IMPORTS;
+}

@@ -1,0 +1,12 @@
+struct Host;
+
+#[asyncify::imports(module = "env")]
+impl Host {
+    async fn sleep(&self) {}
+
+    async fn sleep(&self) {}
+}
+
+fn main() {
+    let _ = Host::IMPORTS;
+}

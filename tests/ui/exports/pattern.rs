@@ -1,0 +1,10 @@
+#[asyncify::exports]
+trait App {
+    async fn run(&self, pages: u32) -> u32;
+
+    async fn both(&self, (a, b): (u32, u32)) -> u32;
+}
+
+fn main() {
+    let _ = |app: &AppExports| drop(app.run(1));
+}

@@ -1,0 +1,6 @@
+#[asyncify::exports]
+struct App;
+
+fn main() {
+    let _ = App;
+}

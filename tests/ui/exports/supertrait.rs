@@ -1,0 +1,8 @@
+#[asyncify::exports]
+trait App: Clone {
+    async fn run(&self, pages: u32) -> u32;
+}
+
+fn main() {
+    let _ = |app: &AppExports| drop(app.run(1));
+}

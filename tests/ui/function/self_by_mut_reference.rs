@@ -1,0 +1,10 @@
+struct Host;
+
+#[asyncify::imports(module = "env")]
+impl Host {
+    async fn wait(&mut self) {}
+}
+
+fn main() {
+    let _ = Host::IMPORTS;
+}

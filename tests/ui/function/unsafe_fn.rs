@@ -1,0 +1,12 @@
+struct Host;
+
+#[asyncify::imports(module = "env")]
+impl Host {
+    unsafe fn answer(&self) -> u32 {
+        42
+    }
+}
+
+fn main() {
+    let _ = Host::IMPORTS;
+}

@@ -1,0 +1,12 @@
+struct Host;
+
+#[asyncify::imports(module = "env")]
+impl Host {
+    fn exit(&self) -> ! {
+        loop {}
+    }
+}
+
+fn main() {
+    let _ = Host::IMPORTS;
+}

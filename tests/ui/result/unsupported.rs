@@ -1,0 +1,12 @@
+struct Host;
+
+#[asyncify::imports(module = "env")]
+impl Host {
+    async fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+fn main() {
+    let _ = Host::IMPORTS;
+}
