@@ -268,6 +268,10 @@ tuple_abi!(V1);
 tuple_abi!(V1 V2);
 tuple_abi!(V1 V2 V3);
 tuple_abi!(V1 V2 V3 V4);
+tuple_abi!(V1 V2 V3 V4 V5);
+tuple_abi!(V1 V2 V3 V4 V5 V6);
+tuple_abi!(V1 V2 V3 V4 V5 V6 V7);
+tuple_abi!(V1 V2 V3 V4 V5 V6 V7 V8);
 
 /// Bytes in a 32-bit guest's memory.
 ///

@@ -1,0 +1,53 @@
+//! What a host's types and functions can do with the guest in hand.
+
+use asyncify::{FromGuest, Guest, GuestCx, IntoGuest, Module, Trap};
+use wasmtime::Engine;
+
+type FiveValues = (u32, u32, u32, u32, u32);
+
+/// Five values, taken as one parameter and given back as one result.
+#[derive(Clone, Copy)]
+struct Five(FiveValues);
+
+impl FromGuest for Five {
+    type Abi = FiveValues;
+    fn from_guest<T: Send + 'static>(
+        _: &mut GuestCx<'_, T>,
+        values: FiveValues,
+    ) -> Result<Self, Trap> {
+        Ok(Self(values))
+    }
+}
+
+impl IntoGuest for Five {
+    type Abi = FiveValues;
+    fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<FiveValues, Trap> {
+        Ok(self.0)
+    }
+}
+
+struct Reverse;
+
+#[asyncify::imports(module = "env")]
+impl Reverse {
+    fn reverse(five: Five) -> Five {
+        let (first, second, third, fourth, fifth) = five.0;
+        Five((fifth, fourth, third, second, first))
+    }
+}
+
+#[test]
+fn a_type_may_be_five_values() {
+    let guest = r#"
+        (module
+            (import "env" "reverse"
+                (func $reverse (param i32 i32 i32 i32 i32) (result i32 i32 i32 i32 i32)))
+            (func (export "reverse") (param i32 i32 i32 i32 i32) (result i32 i32 i32 i32 i32)
+                local.get 0 local.get 1 local.get 2 local.get 3 local.get 4 call $reverse))"#;
+    let module = Module::new(&Engine::default(), guest).unwrap();
+    futures::executor::block_on(async {
+        let guest = Guest::builder(&module).imports(Reverse).instantiate().await.unwrap();
+        let reverse = guest.all_exports().typed::<FiveValues, FiveValues>("reverse").unwrap();
+        assert_eq!(reverse.call((1, 2, 3, 4, 5)).await.unwrap(), (5, 4, 3, 2, 1));
+    });
+}
