@@ -73,6 +73,16 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         }
     }
 
+    /// Adds `pages` of 64 KiB to the guest's memory: how many it had, or `None` if it cannot grow
+    /// by as much, as wasm's own `memory.grow`.
+    ///
+    /// For guests that ask their host for more, as Emscripten's `sbrk` does. Other guests may take
+    /// what was added for their own heap, or never use it.
+    pub fn grow_memory(&mut self, pages: u64) -> Option<u64> {
+        let memory = self.rt().memory?;
+        memory.grow(&mut self.store, pages).ok()
+    }
+
     /// `len` bytes at `address`.
     ///
     /// # Errors

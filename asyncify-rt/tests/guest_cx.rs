@@ -51,3 +51,40 @@ fn a_type_may_be_five_values() {
         assert_eq!(reverse.call((1, 2, 3, 4, 5)).await.unwrap(), (5, 4, 3, 2, 1));
     });
 }
+
+struct Grow;
+
+#[asyncify::imports(module = "env")]
+impl Grow {
+    /// The pages there were, or -1.
+    fn grow<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pages: u32) -> i64 {
+        cx.grow_memory(pages.into()).and_then(|pages| i64::try_from(pages).ok()).unwrap_or(-1)
+    }
+}
+
+#[test]
+fn the_memory_grows_up_to_its_maximum() {
+    let guest = r#"
+        (module
+            (import "env" "grow" (func $grow (param i32) (result i64)))
+            (memory (export "memory") 1 3)
+            (func (export "grow") (param i32) (result i64) local.get 0 call $grow))"#;
+    let module = Module::new(&Engine::default(), guest).unwrap();
+    futures::executor::block_on(async {
+        let guest = Guest::builder(&module).imports(Grow).instantiate().await.unwrap();
+        let grow = guest.all_exports().typed::<(u32,), (i64,)>("grow").unwrap();
+        for (pages, expected) in [(1, 1), (2, -1), (1, 2), (0, 3)] {
+            assert_eq!(grow.call((pages,)).await.unwrap(), (expected,), "{pages}");
+        }
+        assert_eq!(guest.with(|cx| cx.memory().len()).await.unwrap(), 3 << 16);
+    });
+}
+
+#[test]
+fn without_a_memory_nothing_grows() {
+    let module = Module::new(&Engine::default(), "(module)").unwrap();
+    futures::executor::block_on(async {
+        let guest = Guest::builder(&module).instantiate().await.unwrap();
+        assert_eq!(guest.with(|cx| cx.grow_memory(1)).await.unwrap(), None);
+    });
+}
