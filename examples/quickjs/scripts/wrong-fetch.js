@@ -1,0 +1,5 @@
+function load() {
+    sleep(1);
+    return fetch("/page/none");
+}
+load();

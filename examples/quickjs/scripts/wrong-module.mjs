@@ -1,0 +1,2 @@
+import { nothing } from "./modules/pages.mjs";
+print(nothing);

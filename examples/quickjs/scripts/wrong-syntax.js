@@ -1,0 +1,2 @@
+print("never seen");
+let 1 = 2;

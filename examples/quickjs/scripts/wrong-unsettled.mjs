@@ -1,0 +1,3 @@
+print("before");
+await new Promise(() => {});
+print("never seen");
