@@ -145,7 +145,8 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// [`Error::NoSuchExport`] and [`Error::SignatureMismatch`] if there is no such function;
-    /// [`Error::HostFrame`] if it reaches a suspending import; [`Error::Trap`] if it traps.
+    /// [`Error::HostFrame`] if it reaches a suspending import; [`Error::Trap`] if it traps,
+    /// [`Error::StackOverflow`] if it does so by recursing too deeply.
     pub fn call<P, R>(&mut self, name: &str, params: P) -> Result<R>
     where
         P: WasmParams,

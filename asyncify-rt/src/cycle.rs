@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use wasmtime::{AsContextMut, StoreContextMut};
+use wasmtime::{AsContextMut, StoreContextMut, Trap};
 
 use crate::abi;
 use crate::cx::GuestCx;
@@ -257,7 +257,7 @@ fn store_record(
 fn fail<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: &Error) {
     let rt = cx.rt();
     let poisons = match error {
-        Error::Trap { .. } | Error::Deadline { .. } => rt.trap_poisons,
+        error if error.is_guest_trap() => rt.trap_poisons,
         Error::WindowTooSmall { poisoned, .. } => *poisoned,
         Error::FrameNotInstrumented { .. }
         | Error::StateOutOfStep { .. }
@@ -347,20 +347,20 @@ fn interpret<T: Send + 'static>(
         Ok(error) => return error,
         Err(error) => error,
     };
-    let function = String::new();
-    match error.downcast_ref::<wasmtime::Trap>() {
-        None => Error::Host { function, source: error.into() },
-        Some(wasmtime::Trap::Interrupt) => {
-            let ticks = cx.rt().deadline.unwrap_or_default();
-            Error::Deadline { function, ticks }
+    let (function, trap) = (String::new(), error.downcast_ref::<Trap>().copied());
+    let source = error.into();
+    match trap {
+        None => Error::Host { function, source },
+        Some(Trap::Interrupt) => {
+            Error::Deadline { function, ticks: cx.rt().deadline.unwrap_or_default() }
         }
-        Some(wasmtime::Trap::MemoryOutOfBounds) if unwinding => match cx.overflow_at_memory_end() {
-            Some((needed, size)) => {
-                Error::WindowTooSmall { function, needed, size, poisoned: false }
-            }
-            None => Error::Trap { function, source: error.into() },
-        },
-        Some(_) => Error::Trap { function, source: error.into() },
+        Some(Trap::StackOverflow) => Error::StackOverflow { function, source },
+        Some(Trap::MemoryOutOfBounds)
+            if unwinding && let Some((needed, size)) = cx.overflow_at_memory_end() =>
+        {
+            Error::WindowTooSmall { function, needed, size, poisoned: false }
+        }
+        Some(_) => Error::Trap { function, source },
     }
 }
 

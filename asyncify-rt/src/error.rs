@@ -358,6 +358,17 @@ pub enum Error {
         source: BoxError,
     },
 
+    /// The guest recursed deeper than the engine lets wasm use the thread's stack.
+    #[error(
+        "`{function}` overflowed the wasm stack; raise `wasmtime::Config::max_wasm_stack` (512 KiB unless it was set), and with it the stack of the threads that poll the call, or let the guest recurse less"
+    )]
+    StackOverflow {
+        /// The export that was called.
+        function: String,
+        /// The trap, with the guest's backtrace. It downcasts to `wasmtime::Trap`.
+        source: BoxError,
+    },
+
     /// A host function ended the call with an error of its own.
     #[error("`{function}` was ended by the host")]
     Host {
@@ -384,6 +395,11 @@ impl Error {
         Self::Limit { function: String::new(), what, limit }
     }
 
+    /// Whether the guest itself went wrong, not its host.
+    pub(crate) fn is_guest_trap(&self) -> bool {
+        matches!(self, Self::Trap { .. } | Self::StackOverflow { .. } | Self::Deadline { .. })
+    }
+
     /// The engine refused what always succeeds on a guest that was linked.
     #[allow(clippy::needless_pass_by_value, reason = "it is the function for `map_err`")]
     pub(crate) fn engine(error: wasmtime::Error) -> Self {
@@ -402,6 +418,7 @@ impl Error {
             | Self::Limit { function, .. }
             | Self::Deadline { function, .. }
             | Self::Trap { function, .. }
+            | Self::StackOverflow { function, .. }
             | Self::Host { function, .. }
                 if function.is_empty() =>
             {

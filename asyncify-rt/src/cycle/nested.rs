@@ -34,7 +34,7 @@ where
             let error = interpret(cx, error, false);
             cx.abandon_stack(frame)?;
             let rt = cx.rt();
-            if rt.trap_poisons && matches!(error, Error::Trap { .. } | Error::Deadline { .. }) {
+            if rt.trap_poisons && error.is_guest_trap() {
                 poison(rt, &error.to_string());
             }
             Err(error)
