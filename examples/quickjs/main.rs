@@ -18,7 +18,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use asyncify::Error;
-use asyncify::wasmtime::Trap;
 
 use host::Host;
 use interpreter::{Interpreter, Outcome, WASM_STACK};
@@ -80,13 +79,11 @@ async fn prompt(quickjs: &Interpreter, host: &Host) -> Result<ExitCode, Failure>
 
 /// An error with its causes, and with advice where the reader can do something.
 fn explained(error: &(dyn std::error::Error + 'static)) -> String {
-    let known = error.downcast_ref::<Error>();
-    let trap = known.and_then(|error| error.downcast_ref::<Trap>());
-    match (known, trap) {
-        (Some(Error::File { path, .. }), _) => {
+    match error.downcast_ref::<Error>() {
+        Some(Error::File { path, .. }) => {
             format!("`{path}` is missing; run `npm ci --prefix examples/quickjs`")
         }
-        (_, Some(Trap::StackOverflow)) => too_deep(),
+        Some(Error::StackOverflow { .. }) => too_deep(),
         _ => with_causes(error),
     }
 }
