@@ -136,7 +136,7 @@ where
         (Ok(Ok(_)), Returned::NeverReached) => never_reached(cx.rt()),
         (Ok(Err(error)), returned) => interpret(cx, error, returned == Returned::Unwound),
         (Err(panic), _) => {
-            poison(cx.rt(), "a host function panicked");
+            after_panic(cx.rt());
             restore(cx, frame);
             resume_unwind(panic);
         }
@@ -256,15 +256,7 @@ fn store_record(
 #[cold]
 fn fail<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: &Error) {
     let rt = cx.rt();
-    let poisons = match error {
-        error if error.is_guest_trap() => rt.trap_poisons,
-        Error::WindowTooSmall { poisoned, .. } => *poisoned,
-        Error::FrameNotInstrumented { .. }
-        | Error::StateOutOfStep { .. }
-        | Error::ShadowStackOverflow { .. } => true,
-        _ => rt.host_end_poisons,
-    };
-    if poisons {
+    if poisons(rt, error) {
         poison(rt, &error.to_string());
     }
     restore(cx, frame);
@@ -283,6 +275,27 @@ fn restore<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) {
     let restored = cx.abandon_stack(frame).and_then(|()| set_state(cx, Phase::Normal));
     if let Err(error) = restored {
         poison(cx.rt(), &error.to_string());
+    }
+}
+
+/// What a panic in a host function leaves behind.
+#[cold]
+fn after_panic(rt: &mut Runtime) {
+    poison(rt, "a host function panicked");
+    rt.holder.set_polling(false);
+    // The future that panicked is in one of them. They are made anew when they are needed.
+    rt.tasks.clear();
+}
+
+/// Whether the guest cannot be trusted after a run that ended with `error`.
+fn poisons(rt: &Runtime, error: &Error) -> bool {
+    match error {
+        error if error.is_guest_trap() => rt.trap_poisons,
+        Error::WindowTooSmall { poisoned, .. } => *poisoned,
+        Error::FrameNotInstrumented { .. }
+        | Error::StateOutOfStep { .. }
+        | Error::ShadowStackOverflow { .. } => true,
+        _ => rt.host_end_poisons,
     }
 }
 
@@ -316,7 +329,9 @@ pub(crate) fn discard<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) {
     };
     rt.stats.parked_calls -= 1;
     rt.stats.parked_bytes -= record.frames.len() as u64 + record.shadow.host_bytes();
-    if rt.host_end_poisons {
+    if record.dead.is_some() {
+        // It ended when the guest was poisoned, and may be collected after that was cleared.
+    } else if rt.host_end_poisons {
         poison(rt, "a call was dropped while it was parked");
     } else if rt.stack.uncertain().is_some() {
         poison(rt, "a call was dropped while it was parked, and its shadow stack cannot be freed");

@@ -4,10 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use super::{check_poison, interpret, poison, settle};
+use super::{after_panic, check_poison, interpret, poison, poisons, settle};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::machine::{MaySuspend, Phase};
+use crate::shadow_stack::Frame;
 use crate::state::State;
 
 /// Calls a function of the guest from the host, which must not suspend, except through a
@@ -24,26 +25,32 @@ where
     }
     check_poison(cx.rt())?;
     settle(cx)?;
-    let before = cx.replace_may_suspend(MaySuspend::HostFrame);
     let frame = cx.enter_stack(false)?;
+    let before = cx.replace_may_suspend(MaySuspend::HostFrame);
     let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
-    cx.replace_may_suspend(before);
+    let machine = &mut cx.rt().machine;
+    (machine.may_suspend, machine.tunnel) = (before, false);
     match result {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let error = interpret(cx, error, false);
-            cx.abandon_stack(frame)?;
-            let rt = cx.rt();
-            if rt.trap_poisons && error.is_guest_trap() {
-                poison(rt, &error.to_string());
-            }
-            Err(error)
+            Err(abandon(cx, frame, error))
         }
         Err(panic) => {
+            after_panic(cx.rt());
             cx.abandon_stack(frame)?;
             resume_unwind(panic)
         }
     }
+}
+
+/// Puts the guest in order after a call within a run that did not end by itself.
+#[cold]
+fn abandon<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: Error) -> Error {
+    if poisons(cx.rt(), &error) {
+        poison(cx.rt(), &error.to_string());
+    }
+    cx.abandon_stack(frame).err().unwrap_or(error)
 }
 
 /// Calls on through a host function that does nothing else: it may be left while the guest
@@ -55,16 +62,23 @@ fn tunnel<T, V>(
 where
     T: Send + 'static,
 {
+    // A body that goes on after its call has suspended gets no further.
+    if is_unwinding(cx) {
+        return Err(Error::Busy);
+    }
+    check_poison(cx.rt())?;
+    let frame = cx.enter_stack(false)?;
     cx.rt().machine.tunnel = false;
     let result = invoke(cx.store.as_context_mut());
     cx.rt().machine.tunnel = true;
+    let unwinding = is_unwinding(cx);
     match result {
         // The trampoline sees the phase itself, and answers nothing then.
-        Ok(_) if is_unwinding(cx) => Err(Error::Busy),
+        Ok(_) if unwinding => Err(Error::Busy),
         Ok(value) => Ok(value),
         Err(error) => {
-            let unwinding = is_unwinding(cx);
-            Err(interpret(cx, error, unwinding))
+            let error = interpret(cx, error, unwinding);
+            Err(abandon(cx, frame, error))
         }
     }
 }
