@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::{Instance, Linker, Store, StoreLimits};
 
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::imports::{AsyncImports, Imports};
@@ -203,7 +204,7 @@ impl<T: Send + 'static> Builder<T> {
     /// must tick: [`Ticker`](crate::Ticker) does, or your own calls of
     /// [`Engine::increment_epoch`](wasmtime::Engine::increment_epoch).
     pub fn epoch_deadline(mut self, ticks: u64) -> Self {
-        self.settings.deadline = Some(ticks);
+        self.settings.deadline = Some(ticks.min(deadline::NEVER));
         self
     }
 
@@ -250,11 +251,12 @@ impl<T: Send + 'static> Builder<T> {
             store.data_mut().rt.store_limits = limits;
         }
         store.limiter(|state| &mut state.rt.store_limits);
-        // An engine that counts epochs would otherwise end the guest at once.
-        store.set_epoch_deadline(self.settings.deadline.unwrap_or(u64::MAX / 2));
-        if self.settings.deadline.is_some() {
-            crate::deadline::check_engine(module.wasmtime().engine())?;
+        let deadline = self.settings.deadline;
+        if deadline.is_some() {
+            deadline::check_engine(module.wasmtime().engine())?;
         }
+        // Without a deadline too: an engine that counts epochs would end the guest at once.
+        store.set_epoch_deadline(deadline.unwrap_or(deadline::NEVER));
         for link in self.link_with_store {
             link(&mut linker, &mut store).map_err(|source| Error::Instantiate { source })?;
         }
@@ -266,9 +268,12 @@ impl<T: Send + 'static> Builder<T> {
         }
         link::check_imports(&module, &linker, &mut store)?;
         let instance = linker.instantiate(&mut store, module.wasmtime());
-        let instance = instance.map_err(|error| match error.downcast::<Error>() {
-            Ok(error) => error,
-            Err(error) => link::instantiation(error),
+        let instance = instance.map_err(|error| match (error.downcast::<Error>(), deadline) {
+            (Ok(error), _) => error,
+            (Err(error), Some(ticks)) if deadline::is_deadline(&error) => {
+                Error::Deadline { function: "the start function".to_owned(), ticks }
+            }
+            (Err(error), _) => link::instantiation(error),
         })?;
         link::assemble(&module, store, instance, self.settings)
     }

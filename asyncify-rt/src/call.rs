@@ -44,7 +44,7 @@ impl<R> Call<R> {
     /// the import's future is dropped, and the next poll resumes the guest.
     ///
     /// `answer` are the values that the import's signature returns. If they are others, the call
-    /// ends with [`Error::StateOutOfStep`] when it resumes.
+    /// ends with [`Error::BadValue`] when it resumes.
     ///
     /// # Errors
     /// [`Error::NotParked`] if the call has not started, has ended, or its import has answered.

@@ -65,6 +65,14 @@ impl Drop for Ticker {
     }
 }
 
+/// Whether a run of wasm ended at its deadline.
+pub(crate) fn is_deadline(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt))
+}
+
+/// Ticks that no engine ever counts: the epoch may lie as far behind as it likes.
+pub(crate) const NEVER: u64 = u64::MAX / 2;
+
 /// An error if the engine's guests do not look at the epoch: a deadline would do nothing.
 pub(crate) fn check_engine(engine: &Engine) -> Result<()> {
     // `(module (func (export "f")))`: a function that ends at once, unless the epoch ends it first.
@@ -73,9 +81,12 @@ pub(crate) fn check_engine(engine: &Engine) -> Result<()> {
         let module = Module::new(engine, PROBE)?;
         let mut store = Store::new(engine, ());
         store.set_epoch_deadline(0);
+        // An engine that counts fuel would end the function too. One that does not refuses this.
+        let _ = store.set_fuel(u64::MAX);
         let instance = Instance::new(&mut store, &module, &[])?;
         let probe = instance.get_typed_func::<(), ()>(&mut store, "f")?;
-        Ok::<_, wasmtime::Error>(probe.call(&mut store, ()).is_err())
+        let ended = probe.call(&mut store, ());
+        Ok::<_, wasmtime::Error>(ended.is_err_and(|error| is_deadline(&error)))
     };
     match run() {
         Ok(true) => Ok(()),

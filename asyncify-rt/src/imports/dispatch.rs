@@ -181,9 +181,12 @@ impl<T: Send + 'static> AsyncImports<T> {
 fn instead<R: Values>((module, name): (&str, &str), values: &[Val]) -> wasmtime::Result<R> {
     R::from_vals(values).ok_or_else(|| {
         let wanted = signature(&[], R::TYPES);
-        Error::out_of_step(format!(
-            "`{module}.{name}` was to be answered with {values:?}, but its type is {wanted}"
-        ))
+        let source = format!("it was to be answered with {values:?}, and its type is {wanted}");
+        Error::BadValue {
+            function: format!("{module}.{name}"),
+            parameter: "result".to_owned(),
+            source: source.into(),
+        }
         .into()
     })
 }
