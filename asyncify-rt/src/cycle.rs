@@ -208,6 +208,7 @@ fn park<T: Send + 'static, V>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<O
     stats.parked_calls += 1;
     stats.parked_bytes += held;
     stats.most_parked_calls = stats.most_parked_calls.max(stats.parked_calls);
+    stats.most_parked_bytes = stats.most_parked_bytes.max(stats.parked_bytes);
     Ok(Outcome::Parked { key, pending })
 }
 

@@ -214,12 +214,13 @@ impl<T: Send + 'static> AsyncImports<T> {
     where
         F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap> + Send + Sync + 'static,
     {
-        let (module_name, body) = ((module.to_owned(), name.to_owned()), Arc::new(body));
+        let import = Arc::new((module.to_owned(), name.to_owned()));
+        let body = Arc::new(body);
         self.add(module, name, true, move |linker| {
-            let (import, body) = (module_name.clone(), Arc::clone(&body));
-            let (module, name) = &module_name;
+            let (import, body) = (Arc::clone(&import), Arc::clone(&body));
+            let (module, name) = (import.0.clone(), import.1.clone());
             let types: Vec<_> = ty.results().collect();
-            linker.func_new(module, name, ty.clone(), move |mut caller, params, results| {
+            linker.func_new(&module, &name, ty.clone(), move |mut caller, params, results| {
                 let mut cx = GuestCx::new(caller.as_context_mut());
                 match dispatch::dynamic(&mut cx, &import, params, &*body)? {
                     Some(answer) => dispatch::give(&cx, &import, &types, results, &answer)?,

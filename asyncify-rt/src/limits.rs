@@ -64,12 +64,16 @@ pub struct Stats {
     pub parked_bytes: u64,
     /// The most calls that were parked at once.
     pub most_parked_calls: usize,
+    /// The most bytes that they held on the host at once.
+    pub most_parked_bytes: u64,
     /// The most bytes that one call's frames took in the window.
     pub most_window_bytes: u64,
     /// The window's size in the guest's memory, in bytes.
     pub window_bytes: u64,
     /// Shadow stack regions that were made in the guest's memory.
     pub regions: usize,
+    /// The most regions that calls had at once.
+    pub most_regions_in_use: usize,
     /// How often a call has suspended.
     pub suspensions: u64,
 }

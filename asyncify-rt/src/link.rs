@@ -198,10 +198,16 @@ fn link_runtime<T: Send + 'static>(
     rt.exports = Arc::new(exports);
     rt.stack =
         ShadowStack::new(pointer, settings.policy, settings.region_size, findings.stack_size());
+    rt.limits = settings.limits;
     if let Some(size) = settings.window_size {
+        let limit = rt.limits.window_bytes;
+        if size > limit {
+            return Err(Error::Config(format!(
+                "a window of {size} bytes is larger than its limit of {limit}; raise that with `Limits::window_bytes`"
+            )));
+        }
         rt.window.want(size);
     }
-    rt.limits = settings.limits;
     rt.trap_poisons = !settings.trap_clears;
     rt.host_end_poisons = settings.host_end_poisons;
     rt.machine.may_suspend = MaySuspend::HostFrame;

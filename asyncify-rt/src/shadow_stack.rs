@@ -202,7 +202,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             return Ok(ShadowPart::None);
         };
         if let Some(region) = frame.region {
-            self.check_canary(region)?;
+            self.check_canary(region, Some(pointer))?;
             self.set_stack_pointer(frame.base)?;
             return Ok(ShadowPart::Region { region, pointer });
         }
@@ -228,7 +228,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let Some(region) = frame.region else {
             return Ok(());
         };
-        self.check_canary(region)?;
+        self.check_canary(region, None)?;
         self.rt().stack.free.push(region);
         self.set_stack_pointer(frame.base)
     }
@@ -257,34 +257,53 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     fn take_region(&mut self) -> Result<(u32, u64)> {
+        if self.rt().stack.free.is_empty() {
+            self.make_regions()?;
+        }
         let stack = &mut self.rt().stack;
-        let pooled = stack.free.pop();
-        let size = stack.region_size;
-        let (index, region) = match pooled.and_then(|index| Some((index, stack.region(index)?))) {
-            Some(pooled) => pooled,
-            None => {
-                let room = self.make_room("a shadow stack region", size)?;
-                let region =
-                    Region { low: room.start.next_multiple_of(16), high: room.end - room.end % 16 };
-                let stack = &mut self.rt().stack;
-                let index = u32::try_from(stack.regions.len()).unwrap_or(u32::MAX);
-                stack.regions.push(region);
-                self.rt().stats.regions += 1;
-                (index, region)
-            }
-        };
+        let taken = stack.free.pop().and_then(|index| Some((index, stack.region(index)?)));
+        let (index, region) = taken.ok_or_else(|| Error::NoRoom {
+            what: "a shadow stack region",
+            size: stack.region_size,
+            reason: "there are as many as can be counted".to_owned(),
+        })?;
+        let in_use = stack.regions.len() - stack.free.len();
+        let stats = &mut self.rt().stats;
+        stats.most_regions_in_use = stats.most_regions_in_use.max(in_use);
         memory::slice_mut(self.memory_mut(), region.low, CANARY.len() as u64)
             .map_err(|range| Error::out_of_step(format!("a shadow stack region: {range}")))?
             .copy_from_slice(&CANARY);
         Ok((index, region.high))
     }
 
-    fn check_canary(&mut self, region: u32) -> Result<()> {
+    /// Makes at least one region. Grown memory comes in pages, which hold several small ones.
+    fn make_regions(&mut self) -> Result<()> {
+        let size = self.rt().stack.region_size;
+        let room = self.make_room("a shadow stack region", size)?;
+        let stack = &mut self.rt().stack;
+        let mut low = room.start.next_multiple_of(16);
+        // The first is as large as the room, less its alignment; it may be the only one.
+        let mut high = low.saturating_add(size).min(room.end - room.end % 16);
+        while high <= room.end
+            && let Ok(index) = u32::try_from(stack.regions.len())
+        {
+            stack.regions.push(Region { low, high });
+            stack.free.push(index);
+            (low, high) = (high, high.saturating_add(size));
+        }
+        let made = stack.regions.len();
+        self.rt().stats.regions = made;
+        Ok(())
+    }
+
+    /// An error if a call has run over its region's end. `pointer` is where it stands.
+    fn check_canary(&mut self, region: u32, pointer: Option<u64>) -> Result<()> {
         let Some(Region { low, high }) = self.rt().stack.region(region) else {
             return Ok(());
         };
+        let beyond = pointer.is_some_and(|pointer| pointer < low + CANARY.len() as u64);
         match memory::slice(self.memory(), low, CANARY.len() as u64) {
-            Ok(canary) if canary == CANARY => Ok(()),
+            Ok(canary) if canary == CANARY && !beyond => Ok(()),
             _ => Err(Error::ShadowStackOverflow {
                 function: String::new(),
                 size: high.saturating_sub(low),

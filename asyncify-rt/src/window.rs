@@ -63,7 +63,16 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         // damage, and succeeds.
         let slack = size.min(64 << 10);
         let total = size.saturating_add(slack).saturating_add(HEADER);
-        let room = self.make_room("the window", total)?;
+        let room = match self.make_room("the window", total) {
+            Ok(room) => room,
+            // Without more room, the one that is there goes on doing for calls that it is enough for.
+            Err(Error::NoRoom { .. }) if old.is_some() && self.rt().window.size >= needed => {
+                let window = &mut self.rt().window;
+                window.wanted = window.size;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let base = room.start;
         let slack = room.end.saturating_sub(base).saturating_sub(HEADER + size);
         if let Some(asyncify) = self.rt().asyncify {
@@ -109,6 +118,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     /// Takes the frames out of the window, into `frames`.
     pub(crate) fn take_frames(&mut self, mut frames: Vec<u8>) -> Result<Unwound> {
         let pos = self.window_pos()?;
+        let limit = self.rt().limits.window_bytes;
         let window = &mut self.rt().window;
         let (start, size, slack) = (window.start(), window.size, window.slack);
         let Some(len) = pos.checked_sub(start) else {
@@ -116,6 +126,9 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         };
         if len > size {
             window.wanted = len.saturating_mul(2);
+        }
+        if len > limit && len <= size.saturating_add(slack) {
+            return Err(Error::limit("bytes of the window", limit));
         }
         if len > size.saturating_add(slack) {
             return Ok(Unwound::Overflow { needed: len, size });

@@ -17,7 +17,7 @@ use crate::state::State;
 type Wire<P, M, R> = <<P as Params>::Values as Concat<<M as Answer<R>>::Params>>::Out;
 
 impl<T: Send + 'static> AsyncImports<T> {
-    fn add_typed<P, M, R, F>(&mut self, info: &'static ImportInfo, function: F)
+    fn add_typed<P, M, R, F>(&mut self, info: &'static ImportInfo, suspending: bool, function: F)
     where
         P: Params<Values: Concat<M::Params>>,
         M: Answer<R>,
@@ -27,7 +27,7 @@ impl<T: Send + 'static> AsyncImports<T> {
             + 'static,
     {
         let function = Arc::new(function);
-        self.add(info.module, info.name, info.suspending, move |linker| {
+        self.add(info.module, info.name, suspending, move |linker| {
             let function = Arc::clone(&function);
             Wire::<P, M, R>::define(linker, info.module, info.name, move |caller, values| {
                 function(caller, values)
@@ -52,7 +52,7 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         let index = self.definitions.len();
-        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+        self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
             let mut cx = GuestCx::new(caller.as_context_mut());
             let (answer, out) = match cycle::enter_suspending(&mut cx, info.id())? {
                 Entered::Called => {
@@ -109,7 +109,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         F: for<'a> Fn(&'a H, P::Lent<'a>) -> R + Send + Sync + 'static,
     {
         let host = Arc::clone(host);
-        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+        self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
             let mut cx = GuestCx::new(caller.as_context_mut());
             cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
             let (params, out) = P::Values::split(values);
@@ -136,7 +136,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Send + Sync + 'static,
     {
         let host = Arc::clone(host);
-        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+        self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
             let mut cx = GuestCx::new(caller.as_context_mut());
             cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
             let (params, out) = P::Values::split(values);
@@ -149,7 +149,12 @@ impl<T: Send + 'static> AsyncImports<T> {
     }
 
     /// Not public API: a plain `fn` marked `#[asyncify(trampoline)]`. What it calls may suspend:
-    /// then it is left, and called again when the guest is rewound.
+    /// then it is left, and called again when the guest is rewound. Its callers are instrumented
+    /// as a suspending import's are.
+    ///
+    /// It is passed the same values again: Binaryen's pass saves every local that a call uses
+    /// ("anything that has its final use at the call is still live here", `Asyncify.cpp`). What
+    /// they point to may have changed meanwhile, so they should be plain numbers.
     #[doc(hidden)]
     pub fn trampoline<P, M, R, H, F>(&mut self, info: &'static ImportInfo, host: &Arc<H>, body: F)
     where
@@ -160,7 +165,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Send + Sync + 'static,
     {
         let host = Arc::clone(host);
-        self.add_typed::<P, M, R, _>(info, move |mut caller, values| {
+        self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
             let mut cx = GuestCx::new(caller.as_context_mut());
             cycle::enter_plain(&mut cx, Kind::Trampoline, info.id())?;
             let (params, out) = P::Values::split(values);
@@ -201,7 +206,7 @@ fn other_signature((module, name): (&str, &str)) -> Error {
 /// A dynamic import is entered: its results, unless it suspends.
 pub(crate) fn dynamic<T, F>(
     cx: &mut GuestCx<'_, T>,
-    import: &(String, String),
+    import: &Arc<(String, String)>,
     params: &[Val],
     body: &F,
 ) -> Result<Option<Vec<Val>>>

@@ -125,14 +125,14 @@ type DynFuture = Pin<Box<dyn Future<Output = Result<Vec<Val>, Trap>> + Send>>;
 
 /// A dynamic import's.
 pub(crate) struct DynTask {
-    import: (String, String),
+    import: Arc<(String, String)>,
     future: Option<DynFuture>,
     answer: Option<Result<Vec<Val>, Trap>>,
 }
 
 impl DynTask {
-    pub(crate) fn new(import: &(String, String), future: DynFuture) -> Self {
-        Self { import: import.clone(), future: Some(future), answer: None }
+    pub(crate) fn new(import: &Arc<(String, String)>, future: DynFuture) -> Self {
+        Self { import: Arc::clone(import), future: Some(future), answer: None }
     }
 
     /// Polls the future once.
@@ -149,7 +149,7 @@ impl DynTask {
 
     /// The answer, if it is this import's.
     pub(crate) fn answer_to(self, import: &(String, String)) -> Option<Result<Vec<Val>, Trap>> {
-        if self.import == *import { self.answer } else { None }
+        if *self.import == *import { self.answer } else { None }
     }
 }
 
