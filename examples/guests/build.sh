@@ -100,6 +100,7 @@ compile marshal -Wl,-z,stack-size=65536
 instrument "$work/marshal.wasm" marshal 'env.*'
 
 instrument src/values.wat values 'env.*' --enable-multivalue --enable-simd --enable-reference-types
+instrument src/trampoline.wat trampoline env.wait,env.again,env.invoke_ii,env.try_ii
 instrument src/memory64.wat memory64 env.wait --enable-memory64
 
 instrument src/yielding.wat yielding env.yield_now,env.pause
