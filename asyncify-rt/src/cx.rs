@@ -190,6 +190,9 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
             return Err(none("function", name));
         };
         let func = self.typed(&name, func)?;
+        // What fails below a trampoline is named after the export that the host called.
+        let tunnel = self.rt().machine.tunnel;
+        let name = if tunnel { String::new() } else { name };
         self.nested(&func, params).map_err(|error| error.in_function(&name))
     }
 
