@@ -207,8 +207,9 @@ fn start<T: Send + 'static, X: Target<T>>(
     let values = target.place(guest, args);
     *placed = guest.rt().run.placed.take().unwrap_or_default();
     let (params, kept) = values?;
-    let outcome =
-        cycle::enter(guest, waker, target.may_suspend(), |store| target.invoke(store, params))?;
+    let outcome = cycle::enter(guest, target.name(), waker, target.may_suspend(), |store| {
+        target.invoke(store, params)
+    })?;
     Ok((outcome, kept))
 }
 
@@ -219,7 +220,7 @@ fn go_on<T: Send + 'static, X: Target<T>>(
     key: Key,
     resuming: Resuming,
 ) -> Result<Outcome<X::Raw>> {
-    cycle::resume(guest, waker, key, resuming, |store| target.invoke_again(store))
+    cycle::resume(guest, target.name(), waker, key, resuming, |store| target.invoke_again(store))
 }
 
 impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {

@@ -156,7 +156,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
             return Err(no_such_function(name, &self.runtime().exports));
         };
         let func = self.typed(name, func)?;
-        self.nested(&func, params).map_err(|error| error.in_function(name))
+        self.nested(name, &func, params)
     }
 
     /// Calls a function of the guest, which must not suspend.
@@ -168,7 +168,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         P: WasmParams,
         R: WasmResults,
     {
-        self.nested(func, params)
+        self.nested("a function of the guest", func, params)
     }
 
     /// Calls the function at `index` of the exported table `table`, as a trampoline does.
@@ -190,10 +190,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
             return Err(none("function", name));
         };
         let func = self.typed(&name, func)?;
-        // What fails below a trampoline is named after the export that the host called.
-        let tunnel = self.rt().machine.tunnel;
-        let name = if tunnel { String::new() } else { name };
-        self.nested(&func, params).map_err(|error| error.in_function(&name))
+        self.nested(&name, &func, params)
     }
 
     fn typed<P, R>(&self, name: &str, func: Func) -> Result<TypedFunc<P, R>>
@@ -239,12 +236,17 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     }
 
     /// Calls a function that must not suspend, from the host.
-    pub(crate) fn nested<P, R>(&mut self, func: &TypedFunc<P, R>, params: P) -> Result<R>
+    pub(crate) fn nested<P, R>(
+        &mut self,
+        name: &str,
+        func: &TypedFunc<P, R>,
+        params: P,
+    ) -> Result<R>
     where
         P: WasmParams,
         R: WasmResults,
     {
-        cycle::nested(self, |store| func.call(store, params))
+        cycle::nested(self, name, |store| func.call(store, params))
     }
 
     /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.

@@ -46,6 +46,7 @@ pub(crate) enum Outcome<V> {
 #[inline]
 pub(crate) fn enter<T, V>(
     cx: &mut GuestCx<'_, T>,
+    name: &str,
     waker: &Waker,
     may_suspend: MaySuspend,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
@@ -58,12 +59,13 @@ where
     let rt = cx.rt();
     rt.run.key = None;
     rt.machine.may_suspend = may_suspend;
-    run_wasm(cx, waker, frame, invoke)
+    run_wasm(cx, name, waker, frame, invoke)
 }
 
 /// Calls a parked call's export again.
 pub(crate) fn resume<T, V>(
     cx: &mut GuestCx<'_, T>,
+    name: &str,
     waker: &Waker,
     key: Key,
     resuming: Resuming,
@@ -105,12 +107,13 @@ where
     rt.run.key = Some(key);
     rt.run.resuming = Some(resuming);
     rt.machine.may_suspend = MaySuspend::Yes;
-    run_wasm(cx, waker, frame, invoke)
+    run_wasm(cx, name, waker, frame, invoke)
 }
 
 #[inline]
 fn run_wasm<T, V>(
     cx: &mut GuestCx<'_, T>,
+    name: &str,
     waker: &Waker,
     frame: Frame,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
@@ -141,8 +144,7 @@ where
             resume_unwind(panic);
         }
     };
-    fail(cx, frame, &error);
-    Err(error)
+    Err(fail(cx, name, frame, error))
 }
 
 /// Ends a call that ran to its end.
@@ -255,12 +257,13 @@ fn store_record(
 
 /// Puts the guest in order after a call that did not end by itself.
 #[cold]
-fn fail<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: &Error) {
-    let rt = cx.rt();
-    if poisons(rt, error) {
-        poison(rt, &error.to_string());
-    }
+fn fail<T>(cx: &mut GuestCx<'_, T>, name: &str, frame: Frame, error: Error) -> Error
+where
+    T: Send + 'static,
+{
+    let error = poison_after(cx.rt(), name, error);
     restore(cx, frame);
+    error
 }
 
 /// Forgets the call that ran, and sets back what its frames had changed.
@@ -288,16 +291,23 @@ fn after_panic(rt: &mut Runtime) {
     rt.tasks.clear();
 }
 
-/// Whether the guest cannot be trusted after a run that ended with `error`.
-fn poisons(rt: &Runtime, error: &Error) -> bool {
-    match error {
+/// Poisons the guest if it cannot be trusted after a run of `name` that ended with `error`.
+fn poison_after(rt: &mut Runtime, name: &str, error: Error) -> Error {
+    let error = error.in_function(name);
+    let poisons = match &error {
         error if error.is_guest_trap() => rt.trap_poisons,
         Error::WindowTooSmall { poisoned, .. } => *poisoned,
         Error::FrameNotInstrumented { .. }
         | Error::StateOutOfStep { .. }
         | Error::ShadowStackOverflow { .. } => true,
+        // It is poisoned already.
+        Error::Poisoned { .. } => false,
         _ => rt.host_end_poisons,
+    };
+    if poisons {
+        poison(rt, &error.with_root());
     }
+    error
 }
 
 /// Says that the guest's state cannot be trusted any more, to those that are parked as well.

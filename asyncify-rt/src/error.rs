@@ -406,6 +406,15 @@ impl Error {
         Self::out_of_step(format!("the engine: {error}"))
     }
 
+    /// The error, and what it comes from in the end.
+    pub(crate) fn with_root(&self) -> String {
+        let mut root = std::error::Error::source(self);
+        while let Some(source) = root.and_then(std::error::Error::source) {
+            root = Some(source);
+        }
+        root.map_or_else(|| self.to_string(), |root| format!("{self}: {root}"))
+    }
+
     /// Names the export that was called, where the error happened too deep down to know it.
     #[must_use]
     pub(crate) fn in_function(mut self, called: &str) -> Self {

@@ -70,6 +70,9 @@ enum Functions {
     },
 }
 
+/// What a function of the allocator is called in an error.
+const ALLOCATOR: &str = "the guest's allocator";
+
 /// Everything that is placed is aligned to 16 bytes, as a shadow stack must be.
 const ALIGN: u32 = 16;
 
@@ -193,12 +196,14 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         };
         let size32 = u32::try_from(size).map_err(|_| no_room("it is too large for the guest"));
         let address = match &*functions {
-            Functions::Malloc32 { malloc, .. } => self.nested(malloc, size32?)?.into(),
-            Functions::Malloc64 { malloc, .. } => self.nested(malloc, size)?,
-            Functions::Realloc(realloc) => self.nested(realloc, (0, 0, ALIGN, size32?))?.into(),
+            Functions::Malloc32 { malloc, .. } => self.nested(ALLOCATOR, malloc, size32?)?.into(),
+            Functions::Malloc64 { malloc, .. } => self.nested(ALLOCATOR, malloc, size)?,
+            Functions::Realloc(realloc) => {
+                self.nested(ALLOCATOR, realloc, (0, 0, ALIGN, size32?))?.into()
+            }
             Functions::Managed { new, pin, .. } => {
-                let object = self.nested(new, (size32?, 0))?;
-                u64::from(self.nested(pin, object)?)
+                let object = self.nested(ALLOCATOR, new, (size32?, 0))?;
+                u64::from(self.nested(ALLOCATOR, pin, object)?)
             }
         };
         if address == 0 {
@@ -217,11 +222,11 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         };
         let address32 = u32::try_from(address).unwrap_or_default();
         match &*functions {
-            Functions::Malloc32 { free, .. } => self.nested(free, address32),
-            Functions::Malloc64 { free, .. } => self.nested(free, address),
+            Functions::Malloc32 { free, .. } => self.nested(ALLOCATOR, free, address32),
+            Functions::Malloc64 { free, .. } => self.nested(ALLOCATOR, free, address),
             // `realloc` to nothing needs the old size, and not every guest frees by it.
             Functions::Realloc(_) => Ok(()),
-            Functions::Managed { unpin, .. } => self.nested(unpin, address32),
+            Functions::Managed { unpin, .. } => self.nested(ALLOCATOR, unpin, address32),
         }
     }
 }

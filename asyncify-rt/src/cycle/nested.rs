@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use super::{after_panic, check_poison, interpret, poison, poisons, settle};
+use super::{after_panic, check_poison, interpret, poison_after, settle};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::machine::{MaySuspend, Phase};
@@ -15,13 +15,14 @@ use crate::state::State;
 /// trampoline.
 pub(crate) fn nested<T, V>(
     cx: &mut GuestCx<'_, T>,
+    name: &str,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
 ) -> Result<V>
 where
     T: Send + 'static,
 {
     if cx.rt().machine.tunnel {
-        return tunnel(cx, invoke);
+        return tunnel(cx, name, invoke);
     }
     check_poison(cx.rt())?;
     settle(cx)?;
@@ -34,7 +35,7 @@ where
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let error = interpret(cx, error, false);
-            Err(abandon(cx, frame, error))
+            Err(abandon(cx, name, frame, error))
         }
         Err(panic) => {
             after_panic(cx.rt());
@@ -46,10 +47,11 @@ where
 
 /// Puts the guest in order after a call within a run that did not end by itself.
 #[cold]
-fn abandon<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: Error) -> Error {
-    if poisons(cx.rt(), &error) {
-        poison(cx.rt(), &error.to_string());
-    }
+fn abandon<T>(cx: &mut GuestCx<'_, T>, name: &str, frame: Frame, error: Error) -> Error
+where
+    T: Send + 'static,
+{
+    let error = poison_after(cx.rt(), name, error);
     cx.abandon_stack(frame).err().unwrap_or(error)
 }
 
@@ -57,6 +59,7 @@ fn abandon<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame, error: Erro
 /// unwinds, and is simply called again when it rewinds.
 fn tunnel<T, V>(
     cx: &mut GuestCx<'_, T>,
+    name: &str,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
 ) -> Result<V>
 where
@@ -78,7 +81,7 @@ where
         Ok(value) => Ok(value),
         Err(error) => {
             let error = interpret(cx, error, unwinding);
-            Err(abandon(cx, frame, error))
+            Err(abandon(cx, name, frame, error))
         }
     }
 }
