@@ -44,6 +44,17 @@ impl Window {
         self.wanted = size.max(64);
     }
 
+    /// Makes do with what there is, for want of more room: whether that is enough.
+    fn stretch(&mut self, needed: u64) -> bool {
+        let size = self.size.max(needed);
+        let all = self.size.saturating_add(self.slack);
+        if self.base.is_none() || size > all {
+            return false;
+        }
+        (self.size, self.slack, self.wanted) = (size, all - size, size);
+        true
+    }
+
     fn start(&self) -> u64 {
         self.base.unwrap_or_default().saturating_add(HEADER)
     }
@@ -65,12 +76,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let total = size.saturating_add(slack).saturating_add(HEADER);
         let room = match self.make_room("the window", total) {
             Ok(room) => room,
-            // Without more room, the one that is there goes on doing for calls that it is enough for.
-            Err(Error::NoRoom { .. }) if old.is_some() && self.rt().window.size >= needed => {
-                let window = &mut self.rt().window;
-                window.wanted = window.size;
-                return Ok(());
-            }
+            Err(Error::NoRoom { .. }) if self.rt().window.stretch(needed) => return Ok(()),
             Err(error) => return Err(error),
         };
         let base = room.start;
