@@ -156,7 +156,11 @@ impl<T: Send + 'static, X: Target<T>> Running<T, X> {
         let Self { target, stage: next, placed } = self;
         let mut guard = match target.guest().poll_lock(cx) {
             Poll::Ready(Ok(guard)) => guard,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            // The call stays where it is, so that dropping it frees what it holds.
+            Poll::Ready(Err(error)) => {
+                *next = stage;
+                return Poll::Ready(Err(error));
+            }
             Poll::Pending => {
                 *next = stage;
                 return Poll::Pending;
