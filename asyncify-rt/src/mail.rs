@@ -31,8 +31,12 @@ impl Mailbox {
 
     /// Wakes the calls whose new wakers have not been collected yet.
     pub(crate) fn wake_changed(&self) {
-        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        letters.wakers.values().for_each(Waker::wake_by_ref);
+        let wakers: Vec<_> = {
+            let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            letters.wakers.values().cloned().collect()
+        };
+        // A waker may drop a call, which writes a letter.
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// All letters, if there are any.

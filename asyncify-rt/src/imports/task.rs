@@ -19,10 +19,16 @@ fn poll_inside<F: Future + ?Sized>(
     waker: &Waker,
     holder: &Holder,
 ) -> Poll<F::Output> {
+    /// Ends also when the future panics.
+    struct Polling<'a>(&'a Holder);
+    impl Drop for Polling<'_> {
+        fn drop(&mut self) {
+            self.0.set_polling(false);
+        }
+    }
     holder.set_polling(true);
-    let poll = future.poll(&mut Context::from_waker(waker));
-    holder.set_polling(false);
-    poll
+    let _polling = Polling(holder);
+    future.poll(&mut Context::from_waker(waker))
 }
 
 /// A typed import's. It is kept and filled again, so that a call allocates nothing.
