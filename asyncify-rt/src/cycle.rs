@@ -276,7 +276,7 @@ fn restore<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) {
         rt.parked.remove(key);
     }
     // These write globals of the guest's own types, which cannot fail.
-    let restored = cx.abandon_stack(frame).and_then(|()| set_state(cx, Phase::Normal));
+    let restored = cx.abandon_stack(frame).and_then(|()| force_state(cx, Phase::Normal));
     if let Err(error) = restored {
         poison(cx.rt(), &error.to_string());
     }
@@ -420,6 +420,14 @@ fn set_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result
         asyncify.set_state(&mut cx.store, phase).map_err(Error::engine)?;
     }
     Ok(())
+}
+
+/// As [`set_state`], where the guest may have written the global itself.
+#[cold]
+fn force_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result<()> {
+    set_state(cx, phase)?;
+    let asyncify = cx.rt().asyncify;
+    asyncify.map_or(Ok(()), |asyncify| asyncify.set_state(&mut cx.store, phase)).map_err(Error::engine)
 }
 
 /// An error if the guest has written its state itself.
