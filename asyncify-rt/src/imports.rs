@@ -81,6 +81,7 @@ impl ImportInfo {
         (params.chain(self.out_pointer).copied().collect(), self.results.to_vec())
     }
 
+    #[inline]
     fn id(&self) -> (&'static str, &'static str) {
         (self.module, self.name)
     }

@@ -142,6 +142,11 @@ pub(crate) trait Pending: Any + Send {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// Drops the future.
     fn abandon(&mut self);
+    /// The import, as module and name.
+    fn id(&self) -> (&str, &str);
     /// The import, as `module.name`.
-    fn import(&self) -> String;
+    fn import(&self) -> String {
+        let (module, name) = self.id();
+        format!("{module}.{name}")
+    }
 }

@@ -77,7 +77,8 @@ fn stop_rewind<T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
     import: (&str, &str),
 ) -> Result<Resuming> {
-    let Some(resuming) = cx.rt().run.resuming.take() else {
+    let Some(resuming) = cx.rt().run.resuming.take_if(|resuming| resuming.pending.id() == import)
+    else {
         return Err(astray(cx.rt(), import));
     };
     set_state(cx, Phase::Normal)?;

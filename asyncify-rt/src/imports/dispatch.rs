@@ -232,7 +232,7 @@ where
             }
             let pending: Box<dyn Any> = resuming.pending;
             let answer = match pending.downcast::<DynTask>() {
-                Ok(task) => task.answer_to(import),
+                Ok(task) => task.answer(),
                 Err(_) => None,
             };
             let answer = answer.ok_or_else(|| other_signature((&import.0, &import.1)))?;

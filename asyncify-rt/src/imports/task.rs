@@ -122,8 +122,9 @@ where
         self.output = None;
     }
 
-    fn import(&self) -> String {
-        format!("{}.{}", self.import.module, self.import.name)
+    #[inline]
+    fn id(&self) -> (&str, &str) {
+        self.import.id()
     }
 }
 
@@ -153,9 +154,9 @@ impl DynTask {
         }
     }
 
-    /// The answer, if it is this import's.
-    pub(crate) fn answer_to(self, import: &(String, String)) -> Option<Result<Vec<Val>, Trap>> {
-        if *self.import == *import { self.answer } else { None }
+    /// The answer, if the future was ready.
+    pub(crate) fn answer(self) -> Option<Result<Vec<Val>, Trap>> {
+        self.answer
     }
 }
 
@@ -172,7 +173,7 @@ impl Pending for DynTask {
         self.future = None;
     }
 
-    fn import(&self) -> String {
-        format!("{}.{}", self.import.0, self.import.1)
+    fn id(&self) -> (&str, &str) {
+        (&self.import.0, &self.import.1)
     }
 }
