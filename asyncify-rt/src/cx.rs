@@ -1,6 +1,6 @@
 //! The guest in hand: its memory, its plain exports, the user's data.
 
-use std::collections::HashMap;
+use std::any::type_name;
 
 use wasmtime::{
     AsContext, AsContextMut, Extern, Func, Ref, Store, StoreContextMut, TypedFunc, WasmParams,
@@ -9,7 +9,8 @@ use wasmtime::{
 
 use crate::cycle;
 use crate::error::{Error, Result};
-use crate::function::{AsyncFunction, Function};
+use crate::exports::find;
+use crate::function::{AsyncFunction, Function, signature_of};
 use crate::guest::Guest;
 use crate::machine::MaySuspend;
 use crate::marshal::Slice;
@@ -153,7 +154,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         R: WasmResults,
     {
         let Some(Extern::Func(func)) = self.export(name) else {
-            return Err(no_such_function(name, &self.runtime().exports));
+            return Err(self.no_such_export("function", name));
         };
         let func = self.typed(name, func)?;
         self.nested(name, &func, params)
@@ -181,13 +182,13 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         P: WasmParams,
         R: WasmResults,
     {
-        let none = |kind, name| Error::NoSuchExport { kind, name, present: Vec::new() };
         let Some(Extern::Table(entries)) = self.export(table) else {
-            return Err(none("table", table.to_owned()));
+            return Err(self.no_such_export("table", table));
         };
         let name = format!("{table}[{index}]");
         let Some(Ref::Func(Some(func))) = entries.get(&mut self.store, index.into()) else {
-            return Err(none("function", name));
+            let present = self.functions_of(table, entries);
+            return Err(Error::NoSuchExport { kind: "function", name, present });
         };
         let func = self.typed(&name, func)?;
         self.nested(&name, &func, params)
@@ -198,11 +199,44 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         P: WasmParams,
         R: WasmResults,
     {
-        func.typed::<P, R>(&self.store).map_err(|error| Error::SignatureMismatch {
+        func.typed::<P, R>(&self.store).map_err(|_| Error::SignatureMismatch {
             function: name.to_owned(),
-            expected: error.to_string(),
-            actual: func.ty(&self.store).to_string(),
+            expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
+            actual: signature_of(&func.ty(&self.store)),
         })
+    }
+
+    /// The guest's own exports of a kind are listed, not Asyncify's.
+    #[cold]
+    fn no_such_export(&self, kind: &'static str, name: &str) -> Error {
+        let is_kind = |item: &Extern| match kind {
+            "table" => matches!(item, Extern::Table(_)),
+            _ => matches!(item, Extern::Func(_)),
+        };
+        let error = self.guest().and_then(|guest| {
+            find(&guest, kind, name, |export| is_kind(&export.item).then_some(()))
+        });
+        error.err().unwrap_or_else(|| Error::NoSuchExport {
+            kind,
+            name: name.to_owned(),
+            present: Vec::new(),
+        })
+    }
+
+    /// The functions in a table, the first few.
+    #[cold]
+    fn functions_of(&mut self, name: &str, table: wasmtime::Table) -> Vec<String> {
+        const LISTED: usize = 16;
+        let size = table.size(&self.store);
+        let mut functions = (0..size).filter(|index| {
+            matches!(table.get(&mut self.store, *index), Some(Ref::Func(Some(_))))
+        });
+        let mut present: Vec<_> =
+            functions.by_ref().take(LISTED).map(|index| format!("{name}[{index}]")).collect();
+        if functions.next().is_some() {
+            present.push("more".to_owned());
+        }
+        present
     }
 
     /// A function of the guest, to be called as one that may suspend: an entry of a table, say.
@@ -264,16 +298,6 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     pub(crate) fn replace_may_suspend(&mut self, may_suspend: MaySuspend) -> MaySuspend {
         std::mem::replace(&mut self.rt().machine.may_suspend, may_suspend)
     }
-}
-
-pub(crate) fn no_such_function(name: &str, exports: &HashMap<String, Extern>) -> Error {
-    let mut present: Vec<_> = exports
-        .iter()
-        .filter(|(_, export)| matches!(export, Extern::Func(_)))
-        .map(|(name, _)| name.clone())
-        .collect();
-    present.sort();
-    Error::NoSuchExport { kind: "function", name: name.to_owned(), present }
 }
 
 impl<T: Send + 'static> AsContext for GuestCx<'_, T> {
