@@ -1,12 +1,13 @@
 //! What happens when the guest calls an import: marshal in, poll, park or answer, marshal out.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use wasmtime::{AsContextMut, Caller, Val, ValType};
 
 use super::task::{DynTask, Task};
-use super::{AsyncImports, ImportInfo, ImportResult, signature};
+use super::{AsyncImports, ImportInfo, ImportResult};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
 use crate::error::{Error, Result, Trap};
@@ -184,16 +185,19 @@ impl<T: Send + 'static> AsyncImports<T> {
 /// The values that a call was cancelled with.
 #[cold]
 fn instead<R: Values>((module, name): (&str, &str), values: &[Val]) -> wasmtime::Result<R> {
-    R::from_vals(values).ok_or_else(|| {
-        let wanted = signature(&[], R::TYPES);
-        let source = format!("it was to be answered with {values:?}, and its type is {wanted}");
-        Error::BadValue {
-            function: format!("{module}.{name}"),
-            parameter: "result".to_owned(),
-            source: source.into(),
-        }
-        .into()
-    })
+    R::from_vals(values).ok_or_else(|| bad_answer((module, name), values, R::TYPES).into())
+}
+
+/// Values that are not the results of the import's type.
+#[cold]
+fn bad_answer<V: fmt::Display>((module, name): (&str, &str), answer: &[Val], types: &[V]) -> Error {
+    let types: Vec<_> = types.iter().map(V::to_string).collect();
+    let source = format!("it was answered {answer:?}, and its results are ({})", types.join(", "));
+    Error::BadValue {
+        function: format!("{module}.{name}"),
+        parameter: "result".to_owned(),
+        source: source.into(),
+    }
 }
 
 #[cold]
@@ -251,12 +255,7 @@ pub(crate) fn give<T: Send + 'static>(
 ) -> Result<()> {
     let fits = |(val, ty): (&Val, &ValType)| val.matches_ty(&cx.store, ty).unwrap_or(false);
     if answer.len() != types.len() || !answer.iter().zip(types).all(fits) {
-        let wanted = signature(&[], types);
-        return Err(Error::BadValue {
-            function: format!("{module}.{name}"),
-            parameter: "result".to_owned(),
-            source: format!("it answered {answer:?}, and its type is {wanted}").into(),
-        });
+        return Err(bad_answer((module, name), answer, types));
     }
     results.clone_from_slice(answer);
     Ok(())
