@@ -286,6 +286,12 @@ impl<T: Send + 'static> Guest<T> {
     /// # Errors
     /// [`Error::Config`] if `instance` is not one of [`Module::wasmtime`].
     pub fn from_parts(module: &Module, store: Store<State<T>>, instance: Instance) -> Result<Self> {
+        if !wasmtime::Module::same(instance.module(&store), module.wasmtime()) {
+            return Err(Error::Config(
+                "the instance is one of another module; instantiate what `Module::wasmtime` gives"
+                    .to_owned(),
+            ));
+        }
         link::assemble(module, store, instance, Settings::default())
     }
 }

@@ -172,7 +172,7 @@ fn park<T: Send + 'static, V>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<O
     let frames = match cx.take_frames(frames)? {
         Unwound::Frames(frames) if frames.is_empty() => {
             return Err(Error::out_of_step(format!(
-                "`{}` suspended, and no frame unwound: the function is not instrumented",
+                "`{}` suspended, and no frame was unwound",
                 pending.import()
             )));
         }

@@ -38,8 +38,8 @@ pub enum Error {
 
     /// The module was not rewritten by Asyncify, but the host has imports that suspend.
     #[error(
-        "the module is not instrumented, and {} suspends; run\n    wasm-opt guest.wasm --asyncify -O2 {wasm_opt_args} -o guest.async.wasm",
-        list(.suspending)
+        "the module is not instrumented, and {}; run\n    wasm-opt guest.wasm --asyncify -O2 {wasm_opt_args} -o guest.async.wasm",
+        subject(.suspending, "suspend")
     )]
     NotInstrumented {
         /// The suspending imports that the module asks for.
@@ -96,7 +96,7 @@ pub enum Error {
     /// The module calls a suspending import from a function that was not instrumented for it.
     #[error(
         "import `{import}` suspends, but {} it without having been instrumented for that: a suspension there would give wrong answers; instrument the module with {wasm_opt_args}",
-        callers(.functions)
+        subject(.functions, "call")
     )]
     UninstrumentedCaller {
         /// The suspending import.
@@ -508,9 +508,9 @@ fn list(names: &[String]) -> String {
     }
 }
 
-fn callers(names: &[String]) -> String {
-    let verb = if names.len() == 1 { "calls" } else { "call" };
-    format!("{} {verb}", list(names))
+fn subject(names: &[String], verb: &str) -> String {
+    let ending = if names.len() == 1 { "s" } else { "" };
+    format!("{} {verb}{ending}", list(names))
 }
 
 fn lines(rows: &[String]) -> String {
