@@ -250,6 +250,8 @@ impl<T: Send + 'static> Builder<T> {
         if let Some(limits) = self.settings.store_limits.clone() {
             store.data_mut().rt.store_limits = limits;
         }
+        let memory = module.findings().memory();
+        store.data_mut().rt.memory_export = memory.map(|memory| memory.export().into());
         store.limiter(|state| &mut state.rt.store_limits);
         let deadline = self.settings.deadline;
         if deadline.is_some() {

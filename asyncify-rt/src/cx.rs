@@ -3,7 +3,7 @@
 use std::any::type_name;
 
 use wasmtime::{
-    AsContext, AsContextMut, Extern, Func, Ref, Store, StoreContextMut, TypedFunc, WasmParams,
+    AsContext, AsContextMut, Caller, Extern, Func, Ref, Store, StoreContextMut, TypedFunc, WasmParams,
     WasmResults,
 };
 
@@ -28,6 +28,15 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     #[inline]
     pub(crate) fn new(store: StoreContextMut<'a, State<T>>) -> Self {
         Self { store }
+    }
+
+    /// The guest that calls an import.
+    #[inline]
+    pub(crate) fn calling(caller: &'a mut Caller<'_, State<T>>) -> Self {
+        if caller.data().rt.machine.may_suspend == MaySuspend::Start {
+            find_memory(caller);
+        }
+        Self::new(caller.as_context_mut())
     }
 
     pub(crate) fn of(store: &'a mut Store<State<T>>) -> Self {
@@ -297,6 +306,18 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// Who may suspend, until the host's frame is left again.
     pub(crate) fn replace_may_suspend(&mut self, may_suspend: MaySuspend) -> MaySuspend {
         std::mem::replace(&mut self.rt().machine.may_suspend, may_suspend)
+    }
+}
+
+/// A start function runs before the guest is linked: its imports find the memory through it.
+#[cold]
+fn find_memory<T: Send + 'static>(caller: &mut Caller<'_, State<T>>) {
+    let rt = &caller.data().rt;
+    if rt.memory.is_none()
+        && let Some(name) = rt.memory_export.clone()
+        && let Some(Extern::Memory(memory)) = caller.get_export(&name)
+    {
+        caller.data_mut().rt.memory = Some(memory);
     }
 }
 

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use wasmtime::{AsContextMut, FuncType, Linker, Val};
+use wasmtime::{FuncType, Linker, Val};
 
 use crate::cx::GuestCx;
 use crate::error::{Error, Result, Trap};
@@ -222,7 +222,7 @@ impl<T: Send + 'static> AsyncImports<T> {
             let (module, name) = (import.0.clone(), import.1.clone());
             let types: Vec<_> = ty.results().collect();
             linker.func_new(&module, &name, ty.clone(), move |mut caller, params, results| {
-                let mut cx = GuestCx::new(caller.as_context_mut());
+                let mut cx = GuestCx::calling(&mut caller);
                 match dispatch::dynamic(&mut cx, &import, params, &*body)? {
                     Some(answer) => dispatch::give(&cx, &import, &types, results, &answer)?,
                     None => results.clone_from_slice(&zeros(types.iter().cloned())?),

@@ -51,6 +51,8 @@ pub(crate) struct Runtime {
     pub(crate) machine: Machine,
     /// The guest's memory; `None` before the guest is linked, and for a guest that has none.
     pub(crate) memory: Option<Memory>,
+    /// The memory's export, until the guest is linked.
+    pub(crate) memory_export: Option<Arc<str>>,
     pub(crate) exports: Arc<HashMap<String, Extern>>,
     pub(crate) run: Run,
     pub(crate) window: Window,
@@ -81,6 +83,7 @@ impl Default for Runtime {
             asyncify: None,
             machine: Machine::default(),
             memory: None,
+            memory_export: None,
             exports: Arc::default(),
             run: Run::default(),
             window: Window::default(),

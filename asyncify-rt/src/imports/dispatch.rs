@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use wasmtime::{AsContextMut, Caller, Val, ValType};
+use wasmtime::{Caller, Val, ValType};
 
 use super::task::{DynTask, Task};
 use super::{AsyncImports, ImportInfo, ImportResult};
@@ -54,7 +54,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         let host = Arc::clone(host);
         let index = self.definitions.len();
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
-            let mut cx = GuestCx::new(caller.as_context_mut());
+            let mut cx = GuestCx::calling(&mut caller);
             let (answer, out) = match cycle::enter_suspending(&mut cx, info.id())? {
                 Entered::Called => {
                     let (params, out) = P::Values::split(values);
@@ -111,7 +111,7 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
-            let mut cx = GuestCx::new(caller.as_context_mut());
+            let mut cx = GuestCx::calling(&mut caller);
             cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
             let (params, out) = P::Values::split(values);
             let (staged, mut kept) = P::stage(&mut cx, params, info.site())?;
@@ -138,7 +138,7 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
-            let mut cx = GuestCx::new(caller.as_context_mut());
+            let mut cx = GuestCx::calling(&mut caller);
             cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
@@ -167,7 +167,7 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
-            let mut cx = GuestCx::new(caller.as_context_mut());
+            let mut cx = GuestCx::calling(&mut caller);
             cycle::enter_plain(&mut cx, Kind::Trampoline, info.id())?;
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
