@@ -1,0 +1,18 @@
+//! The cycle step by step, and every fault that a guest, a host or a caller can commit: guests
+//! written by hand, so that each step can be done wrongly on purpose.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cancel;
+mod contract;
+mod cycle;
+mod ends;
+mod host_frame;
+mod linking;
+mod marshalling;
+mod places;
+mod poison;
+mod reentry;
+mod shadow;
+mod windows;

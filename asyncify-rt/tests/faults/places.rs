@@ -1,0 +1,171 @@
+//! Where the window goes, and what is told when there is no room.
+
+use asyncify_rt::{Error, Guest, Module, Place};
+use wasmtime::{Engine, StoreLimitsBuilder};
+
+use crate::common::{
+    Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, module, park, ran,
+};
+
+const WAYS_OUT: &str = "name an allocator or a range with `Builder::place`";
+
+fn guest_of(desk: &Desk, fields: &str, place: Place) -> Guest {
+    let engine = Engine::default();
+    let module = module(&engine, &format!("{WAIT} {RUN} {fields}"));
+    let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+    block_on(builder.place(place).instantiate()).unwrap()
+}
+
+/// The first call that parks has no room for the window; calls that do not wait still work.
+fn has_no_room(desk: &Desk, guest: &Guest, bytes: u64, why: &str) {
+    for _ in 0..2 {
+        assert_error!(
+            fails(&mut call(guest, "run", 5)),
+            Error::NoRoom { what: "the window", size, reason } if *size == bytes && reason == why,
+            format!("no room for the window of {bytes} bytes in the guest: {why}; {WAYS_OUT}")
+        );
+    }
+    assert!(!block_on(guest.is_poisoned()).unwrap());
+    desk.answer(6);
+    assert_eq!(ends(&mut call(guest, "run", 6)), (ran(6),));
+    assert_eq!(guest.try_stats().unwrap().parked_calls, 0);
+}
+
+/// A window of 64 KiB, as much slack, and its struct.
+const WINDOW: u64 = 2 * (64 << 10) + 16;
+
+#[test]
+fn a_memory_at_its_maximum_has_no_room() {
+    let desk = Desk::new();
+    let guest = guest_of(&desk, "(memory 2 4)", Place::Auto);
+    let why = "the memory cannot grow: failed to grow memory by `3`";
+    has_no_room(&desk, &guest, WINDOW, why);
+}
+
+#[test]
+fn a_memory_that_the_host_limits_has_no_room() {
+    let desk = Desk::new();
+    let engine = Engine::default();
+    let module = module(&engine, &format!("{WAIT} {RUN} (memory 1)"));
+    let limits = StoreLimitsBuilder::new().memory_size(128 << 10).build();
+    let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+    let guest = block_on(builder.store_limits(limits).instantiate()).unwrap();
+    has_no_room(&desk, &guest, WINDOW, "the memory cannot grow: failed to grow memory by `3`");
+}
+
+fn allocator(malloc: &str) -> String {
+    format!(
+        r#"(memory 1) (func (export "malloc") (param i32) (result i32) {malloc})
+        (func (export "free") (param i32))"#
+    )
+}
+
+#[test]
+fn an_allocator_that_answers_0_has_no_room() {
+    let desk = Desk::new();
+    let guest = guest_of(&desk, &allocator("(i32.const 0)"), Place::Auto);
+    has_no_room(&desk, &guest, WINDOW, "its allocator has none");
+}
+
+#[test]
+fn an_allocator_that_answers_an_address_outside_the_memory_has_no_room() {
+    let why = "its allocator answered an address outside the memory";
+    for address in [64 << 10, 1024, -16] {
+        let desk = Desk::new();
+        let malloc = allocator(&format!("(i32.const {address})"));
+        has_no_room(&desk, &guest_of(&desk, &malloc, Place::Auto), WINDOW, why);
+    }
+}
+
+#[test]
+fn an_allocator_that_traps_poisons() {
+    let desk = Desk::new();
+    let guest = guest_of(&desk, &allocator("unreachable"), Place::Auto);
+    let error = fails(&mut call(&guest, "run", 5));
+    assert!(matches!(&error, Error::Trap { function, .. } if function == "run"), "{error:?}");
+    assert!(block_on(guest.is_poisoned()).unwrap());
+    assert_eq!(desk.dropped(), 1);
+}
+
+#[test]
+fn an_allocator_that_suspends_is_refused() {
+    let desk = Desk::new();
+    let malloc = allocator("(drop (call $run (i32.const 7))) (i32.const 1024)");
+    let guest = guest_of(&desk, &malloc, Place::Auto);
+    let error = fails(&mut call(&guest, "run", 5));
+    assert!(matches!(&error, Error::HostFrame { import } if import == "env.wait"), "{error:?}");
+    assert_eq!(desk.asked(), [5]);
+}
+
+#[test]
+fn a_range_that_is_used_up_or_outside_the_memory_has_no_room() {
+    for (range, why) in [
+        (1024..2048, "the range that was named is used up"),
+        (0..0, "the range that was named is used up"),
+        (u64::MAX - 8..u64::MAX, "the range that was named is used up"),
+        (65536..1 << 20, "the range that was named lies outside the memory"),
+        (1024..1 << 20, "the range that was named lies outside the memory"),
+    ] {
+        let desk = Desk::new();
+        let guest = guest_of(&desk, "(memory 1)", Place::Range(range));
+        has_no_room(&desk, &guest, WINDOW, why);
+    }
+}
+
+#[test]
+fn a_range_is_used_to_its_last_byte() {
+    let desk = Desk::new();
+    let end = 3 * (64 << 10);
+    let guest = guest_of(&desk, "(memory 3)", Place::Range(end - WINDOW..end));
+    let mut run = call(&guest, "run", 5);
+    park(&mut run);
+    desk.answer(5);
+    assert_eq!(ends(&mut run), (ran(5),));
+}
+
+#[test]
+fn an_allocator_can_be_named_and_must_be_there() {
+    let desk = Desk::new();
+    let engine = Engine::default();
+    let fields = r#"(memory 4) (func (export "m") (param i32) (result i32) (i32.const 1024))
+        (func (export "f") (param i32)) (func (export "g") (param i64))"#;
+    let module = module(&engine, &format!("{WAIT} {RUN} {fields}"));
+    let build = |malloc: &str, free: &str| {
+        let place = Place::Functions { malloc: malloc.to_owned(), free: free.to_owned() };
+        let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+        block_on(builder.place(place).instantiate())
+    };
+    let guest = build("m", "f").unwrap();
+    let mut run = call(&guest, "run", 5);
+    park(&mut run);
+    assert_eq!(
+        guest.try_with(|cx| cx.read(1024, 4).unwrap().to_vec()).unwrap(),
+        1044_u32.to_le_bytes()
+    );
+    assert_error!(
+        build("m", "gone").unwrap_err(),
+        Error::Config(_),
+        "allocator function `gone`: the guest exports no such function"
+    );
+    let wrong = build("m", "g").unwrap_err();
+    assert!(
+        matches!(&wrong, Error::Config(text) if text.starts_with("allocator function `g`: ")),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn an_imported_memory_is_made_and_used() {
+    let desk = Desk::new();
+    let engine = Engine::default();
+    let imports = r#"(import "env" "memory" (memory 1 8))"#;
+    let module: Module = module(&engine, &format!("{WAIT} {imports} {RUN}"));
+    let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+    let guest = block_on(builder.instantiate()).unwrap();
+    let mut run = call(&guest, "run", 5);
+    park(&mut run);
+    let pages = guest.try_with(|cx| cx.memory().len() >> 16).unwrap();
+    assert_eq!(pages, 4);
+    desk.answer(5);
+    assert_eq!(ends(&mut run), (ran(5),));
+}

@@ -1,0 +1,241 @@
+//! What a poisoned guest tells, and panics of host functions.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use asyncify_rt::private::{Direct, ParamInfo, Val as ByValue};
+use asyncify_rt::{AsyncImports, Error, Guest, ImportInfo};
+use wasmtime::{Engine, ValType};
+
+use crate::common::{
+    Desk, RUN, WAIT, Wakes, assert_error, block_on, call, ends, fails, guest_with, import,
+    instantiate, module, park, poll, poll_with, ran, yield_now,
+};
+
+const TRAP: &str = r#"(func (export "trap") (param i32) (result i32) unreachable)"#;
+
+/// The text of `Error::Poisoned`.
+fn poisoned(cause: &str) -> String {
+    format!(
+        "the guest is poisoned: {cause}; start a new one, or open it for new calls with `Guest::clear_poison`"
+    )
+}
+
+const CAUSE: &str = "`trap` trapped: wasm trap: wasm `unreachable` instruction executed";
+
+#[test]
+fn a_trap_poisons_parked_and_later_calls_with_its_cause() {
+    let desk = Desk::new();
+    let guest = guest_with(&desk, TRAP);
+    let (wakes, waker) = Wakes::new();
+    let mut parked = call(&guest, "run", 5);
+    assert!(poll_with(&mut parked, &waker).is_pending());
+    fails(&mut call(&guest, "trap", 0));
+    assert!(wakes.count() > 0, "whoever waits is told");
+    assert_error!(
+        fails(&mut parked),
+        Error::Poisoned { cause } if cause == CAUSE,
+        poisoned(CAUSE)
+    );
+    assert_eq!(desk.dropped(), 1);
+    assert_error!(
+        fails(&mut call(&guest, "run", 6)),
+        Error::Poisoned { cause } if cause == CAUSE,
+        poisoned(CAUSE)
+    );
+    assert_eq!(desk.asked(), [5]);
+    assert_eq!(guest.try_stats().unwrap().parked_calls, 0);
+}
+
+#[test]
+fn clearing_the_poison_opens_a_guest_for_new_calls_only() {
+    let desk = Desk::new();
+    let guest = guest_with(&desk, TRAP);
+    let mut parked = [call(&guest, "run", 5), call(&guest, "run", 6)];
+    parked.iter_mut().for_each(park);
+    desk.answer(6);
+    fails(&mut call(&guest, "trap", 0));
+    block_on(guest.clear_poison()).unwrap();
+    desk.answer(7);
+    assert_eq!(ends(&mut call(&guest, "run", 7)), (ran(7),));
+    for parked in &mut parked {
+        let error = fails(parked);
+        assert!(matches!(error, Error::Poisoned { cause } if cause == CAUSE));
+    }
+    let [_, mut ready] = parked;
+    assert!(matches!(fails(&mut ready), Error::CallEnded));
+}
+
+#[test]
+fn a_cancelled_call_of_a_poisoned_guest_is_not_resumed() {
+    let desk = Desk::new();
+    let guest = guest_with(&desk, TRAP);
+    let mut parked = call(&guest, "run", 5);
+    park(&mut parked);
+    parked.cancel(&[wasmtime::Val::I32(1)]).unwrap();
+    fails(&mut call(&guest, "trap", 0));
+    assert!(matches!(fails(&mut parked), Error::Poisoned { cause } if cause == CAUSE));
+    assert_eq!(guest.try_stats().unwrap().parked_calls, 0);
+}
+
+static POLLS: ImportInfo = ImportInfo::new::<Direct, ()>(
+    "env",
+    "polls",
+    false,
+    &[ParamInfo::of::<ByValue<i32>>("x", "i32")],
+    "",
+    "",
+);
+
+/// The task that polls a call may change while another call runs, and poisons the guest.
+#[test]
+fn a_waker_that_is_new_while_the_guest_is_poisoned_is_woken_all_the_same() {
+    let desk = Desk::new();
+    let engine = Engine::default();
+    let fields = format!(
+        r#"{WAIT} (import "env" "polls" (func $polls (param i32))) (memory 1) {RUN}
+        (func (export "poll_and_trap") (param i32) (result i32)
+          (call $polls (local.get 0)) unreachable)"#
+    );
+    let slot = Arc::new(std::sync::Mutex::new(None));
+    let (wakes, waker) = Wakes::new();
+    let mut imports = desk.imports(&engine);
+    imports.plain::<(ByValue<i32>, ()), Direct, (), _, _>(
+        &POLLS,
+        &Arc::new((Arc::clone(&slot), waker)),
+        |(slot, waker), (_, ())| {
+            let mut parked = slot.lock().unwrap();
+            assert!(poll_with(parked.as_mut().unwrap(), waker).is_pending());
+        },
+    );
+    let guest = instantiate(&module(&engine, &fields), imports);
+    let mut parked = call(&guest, "run", 5);
+    park(&mut parked);
+    *slot.lock().unwrap() = Some(parked);
+    fails(&mut call(&guest, "poll_and_trap", 0));
+    assert_eq!(wakes.count(), 1);
+    let mut parked = slot.lock().unwrap().take().unwrap();
+    assert!(matches!(fails(&mut parked), Error::Poisoned { .. }));
+}
+
+/// `env.wait` panics, after so many yields.
+fn panicking_wait(engine: &Engine, yields: i32) -> AsyncImports<()> {
+    let mut imports = AsyncImports::new();
+    import(&mut imports, engine, "wait", &[ValType::I32], &[ValType::I32], move |_| async move {
+        for _ in 0..yields {
+            yield_now().await;
+        }
+        std::panic::panic_any(yields)
+    });
+    imports
+}
+
+const PANICKED: &str = "a host function panicked";
+
+/// The panic goes to whoever polls that call, and the guest's lock is free. In the import itself
+/// it poisons; while the call is parked it is as if the call were dropped.
+fn panics(guest: &Guest, yields: i32) {
+    let mut run = call(guest, "run", 5);
+    for _ in 0..yields {
+        park(&mut run);
+    }
+    let payload = catch_unwind(AssertUnwindSafe(|| poll(&mut run))).unwrap_err();
+    assert_eq!(payload.downcast_ref::<i32>(), Some(&yields));
+    drop(run);
+    let stats = guest.try_stats().unwrap();
+    assert_eq!((stats.parked_calls, stats.parked_bytes), (0, 0));
+    if yields > 0 {
+        assert!(!block_on(guest.is_poisoned()).unwrap());
+        return;
+    }
+    assert_error!(
+        fails(&mut call(guest, "run", 5)),
+        Error::Poisoned { cause } if cause == PANICKED,
+        poisoned(PANICKED)
+    );
+}
+
+#[test]
+fn a_panic_in_an_import_unwinds_to_its_caller_and_frees_what_the_call_held() {
+    let engine = Engine::default();
+    let module = module(&engine, &format!("{WAIT} (memory 1) {RUN}"));
+    for yields in [0, 1, 2] {
+        let desk = Desk::new();
+        let other = instantiate(&module, desk.imports(&engine));
+        let mut parked = call(&other, "run", 6);
+        park(&mut parked);
+        let guest = instantiate(&module, panicking_wait(&engine, yields));
+        panics(&guest, yields);
+        block_on(guest.clear_poison()).unwrap();
+        panics(&guest, yields);
+        desk.answer(6);
+        assert_eq!(ends(&mut parked), (ran(6),), "other guests go on");
+    }
+}
+
+#[test]
+fn a_panic_in_an_import_tells_the_parked_calls() {
+    let desk = Desk::new();
+    let engine = Engine::default();
+    let fields = format!(
+        r#"{WAIT} (import "env" "other" (func $other (param i32) (result i32))) (memory 1) {RUN}
+        (func (export "panic") (param i32) (result i32)
+          (drop (global.get $state)) (call $other (local.get 0)))"#
+    );
+    let mut imports = desk.imports(&engine);
+    import(&mut imports, &engine, "other", &[ValType::I32], &[ValType::I32], |_| async {
+        panic!("on purpose")
+    });
+    let guest = instantiate(&module(&engine, &fields), imports);
+    let (wakes, waker) = Wakes::new();
+    let mut parked = call(&guest, "run", 5);
+    assert!(poll_with(&mut parked, &waker).is_pending());
+    let mut panics = call(&guest, "panic", 0);
+    catch_unwind(AssertUnwindSafe(|| poll(&mut panics))).unwrap_err();
+    assert!(wakes.count() > 0);
+    assert!(matches!(fails(&mut parked), Error::Poisoned { cause } if cause == PANICKED));
+}
+
+static PANIC: ImportInfo = ImportInfo::new::<Direct, ()>("env", "panic", false, &[], "", "");
+
+#[test]
+fn a_panic_in_a_plain_import_poisons_also_within_guest_with() {
+    let engine = Engine::default();
+    let fields = r#"(import "env" "panic" (func $panic)) (memory 1)
+        (func (export "run") (param i32) (result i32) (call $panic) (i32.const 0))"#;
+    let module = module(&engine, fields);
+    let build = || {
+        let mut imports = AsyncImports::new();
+        let host = Arc::new(());
+        imports.plain::<(), Direct, (), (), _>(&PANIC, &host, |(), ()| panic!("on purpose"));
+        instantiate(&module, imports)
+    };
+    let guest = build();
+    let mut run = call(&guest, "run", 0);
+    catch_unwind(AssertUnwindSafe(|| poll(&mut run))).unwrap_err();
+    assert!(
+        matches!(fails(&mut call(&guest, "run", 0)), Error::Poisoned { cause } if cause == PANICKED)
+    );
+    let guest = build();
+    let nested = || guest.try_with(|cx| cx.call::<(i32,), i32>("run", (0,)));
+    catch_unwind(AssertUnwindSafe(nested)).unwrap_err();
+    assert!(
+        matches!(fails(&mut call(&guest, "run", 0)), Error::Poisoned { cause } if cause == PANICKED)
+    );
+}
+
+#[test]
+fn a_trap_within_guest_with_poisons() {
+    let desk = Desk::new();
+    let guest = guest_with(&desk, TRAP);
+    let nested = guest.try_with(|cx| cx.call::<(i32,), i32>("trap", (0,))).unwrap();
+    assert_error!(
+        nested.unwrap_err(),
+        Error::Trap { function, .. } if function == "trap",
+        "`trap` trapped"
+    );
+    let error = fails(&mut call(&guest, "run", 5));
+    assert!(matches!(error, Error::Poisoned { cause } if cause == CAUSE));
+    let nested = guest.try_with(|cx| cx.call::<(i32,), i32>("trap", (0,))).unwrap();
+    assert!(matches!(nested, Err(Error::Poisoned { .. })));
+}
