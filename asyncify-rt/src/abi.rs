@@ -120,3 +120,55 @@ impl Struct {
 pub(crate) fn is_in_step(asyncify: &Asyncify, store: impl AsContextMut, phase: Phase) -> bool {
     asyncify.state(store) == Some(phase)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTHS: [(PointerWidth, u64); 2] =
+        [(PointerWidth::Memory32, 8), (PointerWidth::Memory64, 16)];
+
+    #[test]
+    fn the_struct_is_laid_out_as_binaryen_has_it() {
+        let at = Struct { pos: 0x0102_0304, end: 0x0506_0708 };
+        let mut memory = [0xee; 24];
+        at.write(&mut memory, 4, PointerWidth::Memory32).unwrap();
+        assert_eq!(memory[..4], [0xee; 4]);
+        assert_eq!(memory[4..12], [4, 3, 2, 1, 8, 7, 6, 5]);
+        assert_eq!(memory[12..], [0xee; 12]);
+        let mut memory = [0xee; 24];
+        at.write(&mut memory, 4, PointerWidth::Memory64).unwrap();
+        assert_eq!(memory[..4], [0xee; 4]);
+        assert_eq!(memory[4..20], [4, 3, 2, 1, 0, 0, 0, 0, 8, 7, 6, 5, 0, 0, 0, 0]);
+        assert_eq!(memory[20..], [0xee; 4]);
+    }
+
+    #[test]
+    fn the_struct_may_end_where_the_memory_does() {
+        for (width, bytes) in WIDTHS {
+            let mut memory = vec![0; 64];
+            let at = 64 - bytes;
+            let limit = if bytes == 8 { u32::MAX.into() } else { u64::MAX };
+            for pos in [0, 1, limit / 3, limit] {
+                Struct { pos, end: limit }.write(&mut memory, at, width).unwrap();
+                assert_eq!(Struct::pos(&memory, at, width), Ok(pos));
+            }
+            let beyond = Struct { pos: 1, end: 2 }.write(&mut memory, at + 1, width);
+            let memory_size = 64;
+            assert_eq!(beyond, Err(OutOfBounds { ptr: at + 1, len: bytes, memory_size }));
+            let half = bytes / 2;
+            assert!(Struct::pos(&memory, 64 - half, width).is_ok(), "only `pos` is read");
+            let beyond = Struct::pos(&memory, 65 - half, width);
+            assert_eq!(beyond, Err(OutOfBounds { ptr: 65 - half, len: half, memory_size }));
+            assert!(Struct::pos(&memory, u64::MAX, width).is_err());
+        }
+    }
+
+    #[test]
+    fn an_address_keeps_its_bits_in_a_signed_value() {
+        let wide = address(PointerWidth::Memory64, u64::MAX - 7);
+        assert!(matches!(wide, Val::I64(-8)));
+        let narrow = address(PointerWidth::Memory32, (u32::MAX - 7).into());
+        assert!(matches!(narrow, Val::I32(-8)));
+    }
+}

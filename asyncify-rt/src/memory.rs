@@ -32,3 +32,39 @@ pub(crate) fn slice_mut(memory: &mut [u8], ptr: u64, len: u64) -> Result<&mut [u
     let range = range(memory.len(), ptr, len)?;
     memory.get_mut(range).ok_or(OutOfBounds { ptr, len, memory_size })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_may_end_where_the_memory_does() {
+        let mut memory = [1, 2, 3, 4];
+        for (ptr, len, expected) in
+            [(0, 4, &[1, 2, 3, 4][..]), (3, 1, &[4]), (4, 0, &[]), (0, 0, &[])]
+        {
+            assert_eq!(slice(&memory, ptr, len), Ok(expected));
+            assert_eq!(slice_mut(&mut memory, ptr, len).map(|slice| &*slice), Ok(expected));
+        }
+        assert_eq!(slice(&[], 0, 0), Ok(&[][..]));
+    }
+
+    #[test]
+    fn a_range_beyond_the_memory_is_told_with_its_figures() {
+        let mut memory = [0; 4];
+        for (ptr, len) in [
+            (0, 5),
+            (4, 1),
+            (5, 0),
+            (u64::MAX, 0),
+            (u64::MAX, 1),
+            (1, u64::MAX),
+            (u64::MAX, u64::MAX),
+            (1 << 32, 0),
+        ] {
+            let error = OutOfBounds { ptr, len, memory_size: 4 };
+            assert_eq!(slice(&memory, ptr, len), Err(error));
+            assert_eq!(slice_mut(&mut memory, ptr, len), Err(error));
+        }
+    }
+}

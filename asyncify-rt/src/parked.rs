@@ -109,3 +109,99 @@ impl Parked {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record(suspensions: u64) -> Record {
+        let waker = Waker::noop().clone();
+        Record { frames: Vec::new(), shadow: ShadowPart::None, waker, suspensions, dead: None }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert,
+        /// Of the keys that were ever given out, also the stale ones.
+        Get(prop::sample::Index),
+        Remove(prop::sample::Index),
+        Count(prop::sample::Index),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => Just(Step::Insert),
+            1 => any::<prop::sample::Index>().prop_map(Step::Get),
+            2 => any::<prop::sample::Index>().prop_map(Step::Remove),
+            1 => any::<prop::sample::Index>().prop_map(Step::Count),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_is_a_map_whose_keys_are_never_given_twice(
+            steps in prop::collection::vec(step(), 0..200)
+        ) {
+            let (mut parked, mut model, mut keys) = (Parked::default(), HashMap::new(), Vec::new());
+            for (number, step) in (0..).zip(steps) {
+                match step {
+                    Step::Insert => {
+                        let key = parked.insert(record(number)).map_err(|_| "refused").unwrap();
+                        prop_assert!(!keys.contains(&key));
+                        keys.push(key);
+                        model.insert(key, number);
+                    }
+                    _ if keys.is_empty() => {}
+                    Step::Get(which) => {
+                        let key = *which.get(&keys);
+                        let found = parked.get(key).map(|record| record.suspensions);
+                        prop_assert_eq!(found, model.get(&key).copied());
+                    }
+                    Step::Remove(which) => {
+                        let key = *which.get(&keys);
+                        let removed = parked.remove(key).map(|record| record.suspensions);
+                        prop_assert_eq!(removed, model.remove(&key));
+                    }
+                    Step::Count(which) => {
+                        let key = *which.get(&keys);
+                        let found = parked.get_mut(key).map(|record| &mut record.suspensions);
+                        let counted = model.get_mut(&key);
+                        prop_assert_eq!(found.is_some(), counted.is_some());
+                        if let (Some(found), Some(counted)) = (found, counted) {
+                            *found += 1_000;
+                            *counted += 1_000;
+                        }
+                    }
+                }
+                let mut left: Vec<_> =
+                    parked.iter_mut().map(|record| record.suspensions).collect();
+                let mut expected: Vec<_> = model.values().copied().collect();
+                left.sort_unstable();
+                expected.sort_unstable();
+                prop_assert_eq!(left, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_used_again() {
+        let mut parked = Parked::default();
+        let insert = |parked: &mut Parked| parked.insert(record(0)).map_err(|_| ()).unwrap();
+        let first: Vec<_> = (0..10).map(|_| insert(&mut parked)).collect();
+        for _ in 0..10 {
+            for key in &first {
+                parked.remove(*key);
+            }
+            let keys: Vec<_> = (0..10).map(|_| insert(&mut parked)).collect();
+            assert!(first.iter().all(|stale| parked.get(*stale).is_none()));
+            for key in keys {
+                assert!(parked.remove(key).is_some());
+            }
+        }
+        assert_eq!(parked.places.len(), 10);
+    }
+}

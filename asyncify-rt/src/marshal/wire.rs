@@ -335,3 +335,62 @@ impl ResultAbi for LentSlice {
         ResultAbi::into_values(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_slice_is_the_same_unpacked(ptr: u32, len: u32) {
+            let slice = Slice { ptr, len };
+            prop_assert_eq!(Slice::unpacked(slice.packed()), slice);
+            prop_assert_eq!(slice.packed() >> 32, u64::from(len));
+            prop_assert_eq!(slice.packed() & 0xffff_ffff, u64::from(ptr));
+        }
+
+        #[test]
+        fn values_that_are_joined_are_split_the_same(a: u32, b: u64, c: f64, d: i64) {
+            let joined = Concat::join((a, b), (c, d));
+            prop_assert_eq!(joined.1, b);
+            let (left, right) = <(u32, u64) as Concat<(f64, i64)>>::split(joined);
+            prop_assert_eq!(left, (a, b));
+            prop_assert_eq!((right.0.to_bits(), right.1), (c.to_bits(), d));
+        }
+
+        #[test]
+        fn dynamic_values_keep_their_bits(a: u32, b: i64, c: u32, d: u64) {
+            let vals = [
+                Val::I32(a.cast_signed()),
+                Val::I64(b),
+                Val::F32(c),
+                Val::F64(d),
+            ];
+            let (x, y, z, w) = <(u32, i64, f32, f64)>::from_vals(&vals).unwrap();
+            prop_assert_eq!((x, y, z.to_bits(), w.to_bits()), (a, b, c, d));
+        }
+    }
+
+    #[test]
+    fn dynamic_values_of_another_number_or_type_are_none() {
+        let (int, long) = (Val::I32(1), Val::I64(1));
+        assert_eq!(<(u32, i64)>::from_vals(&[int, long]), Some((1, 1)));
+        assert_eq!(<(u32, i64)>::from_vals(&[long, int]), None);
+        assert_eq!(<(u32, i64)>::from_vals(&[int]), None);
+        assert_eq!(<(u32,)>::from_vals(&[int, long]), None);
+        assert_eq!(<()>::from_vals(&[]), Some(()));
+        assert_eq!(<()>::from_vals(&[int]), None);
+    }
+
+    #[test]
+    fn a_tuple_names_its_types_and_has_zeros_of_them() {
+        use ValueType::{F32, F64, I32, I64, V128 as Vector};
+        assert_eq!(<(i32, u64, f32, f64, V128)>::TYPES, [I32, I64, F32, F64, Vector]);
+        let zero = <(i32, u64, f32, f64, V128)>::zero();
+        assert_eq!((zero.0, zero.1, zero.2.to_bits(), zero.3.to_bits()), (0, 0, 0, 0));
+        assert_eq!(zero.4.as_u128(), 0);
+        assert_eq!(<()>::TYPES, []);
+    }
+}

@@ -36,6 +36,10 @@ fn expected(guest: &Guest, seed: u32) -> u32 {
 
 const CALLS: u32 = 50;
 
+fn sent<T: Send>(value: T) -> T {
+    value
+}
+
 #[test]
 fn handles_calls_and_functions_go_where_threads_do() {
     fn is_send_and_static<T: Send + 'static>() {}
@@ -48,13 +52,9 @@ fn handles_calls_and_functions_go_where_threads_do() {
     is_shared::<asyncify_rt::TypedAsyncFunction<(u32,), (u32,)>>();
     is_shared::<asyncify_rt::Module>();
     is_shared::<Error>();
-    fn is_send<T: Send>(value: T) -> T {
-        value
-    }
     let guest = guest(1);
-    drop(is_send(guest.with(|_| ())));
-    drop(is_send(Guest::builder(&example(&Engine::default(), "yielding.wasm")).instantiate()));
-    assert_eq!(expected(&guest, 1), expected(&guest, 1));
+    drop(sent(guest.with(|_| ())));
+    drop(sent(Guest::builder(&example(&Engine::default(), "yielding.wasm")).instantiate()));
 }
 
 #[test]
@@ -232,10 +232,20 @@ fn a_call_that_is_dropped_at_any_stage_leaves_the_guest_as_it_was() {
     drop(waiting);
     assert_eq!(desk.dropped(), 1, "the import's future goes at once");
 
-    // Ready, and the guest is not there to go on: it is dropped on the way.
-    let mut ready = recurse(&guest, 12);
-    park(&mut ready);
+    let mut answered = recurse(&guest, 12);
+    park(&mut answered);
     desk.answer(12);
+    drop(answered);
+
+    // Its import has answered, and it waits for the guest to go on.
+    let mut ready = recurse(&guest, 16);
+    park(&mut ready);
+    desk.answer(16);
+    let polled_elsewhere = guest.try_with(|_| {
+        std::thread::scope(|scope| scope.spawn(|| poll(&mut ready).is_pending()).join().unwrap())
+    });
+    assert!(polled_elsewhere.unwrap());
+    assert_eq!(format!("{ready:?}"), r#"Call { stage: "to be resumed", .. }"#);
     drop(ready);
 
     let mut cancelled = recurse(&guest, 13);
@@ -269,8 +279,7 @@ fn a_timeout_cancels_a_call() {
         assert!(late.is_err());
         assert_eq!(desk.dropped(), 1);
         desk.answer(11);
-        let hour = Duration::from_secs(3_600);
-        let early = tokio::time::timeout(hour, recurse(&guest, 11)).await;
+        let early = tokio::time::timeout(Duration::from_hours(1), recurse(&guest, 11)).await;
         assert!(early.unwrap().is_ok());
     });
     assert_eq!(held(guest.try_stats().unwrap()), held(before));
@@ -315,7 +324,7 @@ fn a_queued_call_that_is_polled_no_more_blocks_nobody() {
                 tokio::spawn(async move {
                     // Polled once, while others run, and then kept.
                     let _ = poll(&mut queued);
-                    queued
+                    Some(queued)
                 })
             })
             .collect();
@@ -324,7 +333,7 @@ fn a_queued_call_that_is_polled_no_more_blocks_nobody() {
             assert_eq!(task.await.unwrap().unwrap().0, expected);
         }
         for queued in abandoned {
-            assert_eq!(queued.await.unwrap().await.unwrap().0, expected);
+            assert_eq!(queued.await.unwrap().unwrap().await.unwrap().0, expected);
         }
     });
 }

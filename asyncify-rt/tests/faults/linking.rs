@@ -51,7 +51,7 @@ fn a_module_that_asks_for_no_suspending_import_needs_no_instrumentation() {
 #[test]
 fn a_caller_of_a_suspending_import_that_was_left_out_is_told() {
     let engine = Engine::default();
-    let bare = r#"(func $first (param i32) (result i32) (call $wait (local.get 0)))"#;
+    let bare = r"(func $first (param i32) (result i32) (call $wait (local.get 0)))";
     let two = r#"(func (export "second") (drop (call $wait (i32.const 1))))"#;
     let (memory, args) = ("(memory 1)", "--pass-arg=asyncify-imports@env.wait");
     let one = module(&engine, &format!("{WAIT} {memory} {RUN} {bare}"));

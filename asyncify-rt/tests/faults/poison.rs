@@ -27,11 +27,11 @@ const CAUSE: &str = "`trap` trapped: wasm trap: wasm `unreachable` instruction e
 fn a_trap_poisons_parked_and_later_calls_with_its_cause() {
     let desk = Desk::new();
     let guest = guest_with(&desk, TRAP);
-    let (wakes, waker) = Wakes::new();
+    let (count, waker) = Wakes::new();
     let mut parked = call(&guest, "run", 5);
     assert!(poll_with(&mut parked, &waker).is_pending());
     fails(&mut call(&guest, "trap", 0));
-    assert!(wakes.count() > 0, "whoever waits is told");
+    assert!(count.count() > 0, "whoever waits is told");
     assert_error!(
         fails(&mut parked),
         Error::Poisoned { cause } if cause == CAUSE,
@@ -98,7 +98,7 @@ fn a_waker_that_is_new_while_the_guest_is_poisoned_is_woken_all_the_same() {
           (call $polls (local.get 0)) unreachable)"#
     );
     let slot = Arc::new(std::sync::Mutex::new(None));
-    let (wakes, waker) = Wakes::new();
+    let (count, waker) = Wakes::new();
     let mut imports = desk.imports(&engine);
     imports.plain::<(ByValue<i32>, ()), Direct, (), _, _>(
         &POLLS,
@@ -113,7 +113,7 @@ fn a_waker_that_is_new_while_the_guest_is_poisoned_is_woken_all_the_same() {
     park(&mut parked);
     *slot.lock().unwrap() = Some(parked);
     fails(&mut call(&guest, "poll_and_trap", 0));
-    assert_eq!(wakes.count(), 1);
+    assert_eq!(count.count(), 1);
     let mut parked = slot.lock().unwrap().take().unwrap();
     assert!(matches!(fails(&mut parked), Error::Poisoned { .. }));
 }
@@ -187,12 +187,12 @@ fn a_panic_in_an_import_tells_the_parked_calls() {
         panic!("on purpose")
     });
     let guest = instantiate(&module(&engine, &fields), imports);
-    let (wakes, waker) = Wakes::new();
+    let (count, waker) = Wakes::new();
     let mut parked = call(&guest, "run", 5);
     assert!(poll_with(&mut parked, &waker).is_pending());
     let mut panics = call(&guest, "panic", 0);
     catch_unwind(AssertUnwindSafe(|| poll(&mut panics))).unwrap_err();
-    assert!(wakes.count() > 0);
+    assert!(count.count() > 0);
     assert!(matches!(fails(&mut parked), Error::Poisoned { cause } if cause == PANICKED));
 }
 

@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use asyncify_rt::{AsyncImports, Call, Error, Guest, GuestCx, ImportResult, Trap};
+use asyncify_rt::private::Direct;
+use asyncify_rt::{AsyncImports, Call, Error, Guest, GuestCx, ImportInfo, ImportResult, Trap};
 use wasmtime::{Engine, FuncType, Val, ValType};
 
 use crate::common::{
@@ -41,8 +42,8 @@ where
 /// What was seen inside an import.
 type Seen<R> = Arc<Mutex<Vec<R>>>;
 
-fn sync(value: i32) -> Result<ImportResult, Trap> {
-    Ok(ImportResult::Sync(vec![Val::I32(value)]))
+fn sync(value: i32) -> ImportResult {
+    ImportResult::Sync(vec![Val::I32(value)])
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn a_plain_import_that_locks_its_guest_is_told() {
         seen.push(guest.try_stats().unwrap_err());
         seen.push(block_on(guest.with(|_| ())).unwrap_err());
         seen.push(block_on(guest.clear_poison()).unwrap_err());
-        sync(1)
+        Ok(sync(1))
     });
     assert_eq!(ends(&mut call(&guest, "outer", 0)), (1,));
     let seen = std::mem::take(&mut *seen.lock().unwrap());
@@ -73,7 +74,7 @@ fn a_plain_import_that_blocks_on_a_call_is_told() {
     let guest = guest(&Desk::new(), move |cx, _| {
         let run = call(&cx.guest()?, "run", 5);
         inside.lock().unwrap().push(block_on(run).unwrap_err());
-        sync(1)
+        Ok(sync(1))
     });
     assert_eq!(ends(&mut call(&guest, "outer", 0)), (1,));
     assert_error!(seen.lock().unwrap().pop().unwrap(), Error::Reentered, REENTERED);
@@ -112,7 +113,7 @@ fn a_parked_call_that_is_blocked_on_inside_an_import_keeps_what_it_has() {
         if let Some(parked) = parked.as_mut() {
             inside.lock().unwrap().push(block_on(parked).unwrap_err());
         }
-        sync(1)
+        Ok(sync(1))
     });
     for dropped in [false, true] {
         let mut run = call(&guest, "run", 5);
@@ -183,7 +184,7 @@ fn another_thread_finds_a_running_guest_busy() {
             scope.spawn(|| guest.try_with(|_| ()).unwrap_err()).join().unwrap()
         });
         inside.lock().unwrap().push(error);
-        sync(1)
+        Ok(sync(1))
     });
     assert_eq!(ends(&mut call(&guest, "outer", 0)), (1,));
     assert_error!(seen.lock().unwrap().pop().unwrap(), Error::Busy, BUSY);
@@ -201,18 +202,18 @@ fn a_call_that_is_polled_while_another_thread_runs_the_guest_waits_and_is_woken(
             sender.send(()).unwrap();
             wait.lock().unwrap().recv().unwrap();
         }
-        sync(x)
+        Ok(sync(x))
     });
     let outer = call(&guest, "outer", 3);
     let running = std::thread::spawn(move || block_on(outer).unwrap());
     block_on(receiver).unwrap();
-    let (wakes, waker) = crate::common::Wakes::new();
+    let (count, waker) = crate::common::Wakes::new();
     let mut run = call(&guest, "run", 5);
     assert!(crate::common::poll_with(&mut run, &waker).is_pending());
-    assert_eq!((desk.asked().len(), wakes.count()), (0, 0), "it has not begun");
+    assert_eq!((desk.asked().len(), count.count()), (0, 0), "it has not begun");
     go.send(()).unwrap();
     assert_eq!(running.join().unwrap(), (3,));
-    assert!(wakes.count() > 0);
+    assert!(count.count() > 0);
     desk.answer(5);
     assert_eq!(ends(&mut run), (ran(5),));
 }
@@ -227,7 +228,7 @@ fn a_panic_of_an_import_leaves_no_trace_in_the_lock() {
             return Ok(ImportResult::wait(async { panic!("on purpose") }));
         }
         inside.lock().unwrap().push(cx.guest()?.try_with(|_| ()).unwrap_err());
-        sync(1)
+        Ok(sync(1))
     });
     let mut outer = call(&guest, "outer", 0);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(&mut outer))).unwrap_err();
@@ -249,6 +250,8 @@ fn a_guest_that_is_gone_is_told() {
     assert_error!(weak.upgrade().unwrap_err(), Error::GuestGone, GONE);
 }
 
+static BEGIN: ImportInfo = ImportInfo::new::<Direct, ()>("env", "begin", false, &[], "", "");
+
 #[test]
 fn a_guest_that_is_being_made_has_no_handle_yet() {
     let engine = Engine::default();
@@ -256,18 +259,10 @@ fn a_guest_that_is_being_made_has_no_handle_yet() {
     let inside = Arc::clone(&seen);
     let fields = r#"(import "env" "begin" (func $begin)) (memory 1) (start $begin)"#;
     let mut imports = AsyncImports::<()>::new();
-    static BEGIN: asyncify_rt::ImportInfo = asyncify_rt::ImportInfo::new::<
-        asyncify_rt::private::Direct,
-        (),
-    >("env", "begin", false, &[], "", "");
-    imports.plain_with_guest::<(), asyncify_rt::private::Direct, (), _, _>(
-        &BEGIN,
-        &inside,
-        |seen, cx, ()| {
-            seen.lock().unwrap().push(cx.guest().map(drop));
-            ((), ())
-        },
-    );
+    imports.plain_with_guest::<(), Direct, (), _, _>(&BEGIN, &inside, |seen, cx, ()| {
+        seen.lock().unwrap().push(cx.guest().map(drop));
+        ((), ())
+    });
     let guest = instantiate(&module(&engine, fields), imports);
     assert!(matches!(seen.lock().unwrap().pop().unwrap(), Err(Error::GuestGone)));
     assert!(!block_on(guest.is_poisoned()).unwrap());

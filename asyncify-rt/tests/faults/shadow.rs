@@ -231,7 +231,7 @@ fn a_stack_pointer_above_where_the_call_began_cannot_be_copied() {
 
 /// Either global may be a stack pointer.
 const TWO: &str =
-    r#"(memory 1) (global $a (mut i32) (i32.const 1024)) (global $b (mut i32) (i32.const 2048))"#;
+    r"(memory 1) (global $a (mut i32) (i32.const 1024)) (global $b (mut i32) (i32.const 2048))";
 const REASON: &str =
     "it may be global 0 (`a`), which starts at 0x400, or global 1 (`b`), which starts at 0x800";
 

@@ -48,10 +48,17 @@ fn imports(engine: &Engine, n: u32) -> AsyncImports<()> {
     use ValType::{F32, F64, I32, I64, V128 as Vector};
     let mut imports = yielding_wait(engine, n);
     let one = |imports: &mut AsyncImports<()>, name: &str, ty: ValType, body: fn(&Val) -> Val| {
-        import(imports, engine, name, &[ty.clone()], &[ty], move |params| async move {
-            yields(n).await;
-            Ok(vec![body(&params[0])])
-        });
+        import(
+            imports,
+            engine,
+            name,
+            std::slice::from_ref(&ty),
+            std::slice::from_ref(&ty),
+            move |params| async move {
+                yields(n).await;
+                Ok(vec![body(&params[0])])
+            },
+        );
     };
     one(&mut imports, "wait_i64", I64, |value| Val::I64(wait_i64(value.unwrap_i64())));
     one(&mut imports, "wait_f32", F32, |value| wait_f32(value.unwrap_f32()).into());
@@ -219,7 +226,7 @@ fn imports_answered_by(desk: &Desk, engine: &Engine) -> AsyncImports<()> {
 /// What `deep(n)` returns.
 fn deep(n: u32) -> f64 {
     (1..=n).fold(f64::from(answer(0)), |below, n| {
-        below + (f64::from(n) * f64::from(n) + f64::from(n) / 2.0 + f64::from(n ^ 85))
+        below + (f64::from(n) * f64::from(n) + f64::from(n) / 2.0 + f64::from(n ^ 0x55))
     })
 }
 
