@@ -3,8 +3,8 @@
 use std::any::type_name;
 
 use wasmtime::{
-    AsContext, AsContextMut, Caller, Extern, Func, Ref, Store, StoreContextMut, TypedFunc, WasmParams,
-    WasmResults,
+    AsContext, AsContextMut, Caller, Extern, Func, Ref, Store, StoreContextMut, TypedFunc,
+    WasmParams, WasmResults,
 };
 
 use crate::cycle;
@@ -237,9 +237,8 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     fn functions_of(&mut self, name: &str, table: wasmtime::Table) -> Vec<String> {
         const LISTED: usize = 16;
         let size = table.size(&self.store);
-        let mut functions = (0..size).filter(|index| {
-            matches!(table.get(&mut self.store, *index), Some(Ref::Func(Some(_))))
-        });
+        let mut functions = (0..size)
+            .filter(|index| matches!(table.get(&mut self.store, *index), Some(Ref::Func(Some(_)))));
         let mut present: Vec<_> =
             functions.by_ref().take(LISTED).map(|index| format!("{name}[{index}]")).collect();
         if functions.next().is_some() {

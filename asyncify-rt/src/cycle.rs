@@ -427,7 +427,9 @@ fn set_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result
 fn force_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result<()> {
     set_state(cx, phase)?;
     let asyncify = cx.rt().asyncify;
-    asyncify.map_or(Ok(()), |asyncify| asyncify.set_state(&mut cx.store, phase)).map_err(Error::engine)
+    asyncify
+        .map_or(Ok(()), |asyncify| asyncify.set_state(&mut cx.store, phase))
+        .map_err(Error::engine)
 }
 
 /// An error if the guest has written its state itself.
