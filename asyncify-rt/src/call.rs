@@ -15,6 +15,7 @@ use crate::guest::Guest;
 use crate::machine::MaySuspend;
 use crate::parked::Key;
 use crate::state::{Pending, Resuming, State};
+use crate::trace::CallSpan;
 
 /// A call of a guest's function: an owned future that any executor can drive.
 ///
@@ -37,7 +38,9 @@ impl<R> Call<R> {
         T: Send + 'static,
         X: Target<T, Output = R>,
     {
-        Self { body: Box::new(Running { target, stage: Stage::Start(args), placed: Vec::new() }) }
+        let span = CallSpan::new(target.name());
+        let stage = Stage::Start(args);
+        Self { body: Box::new(Running { target, stage, placed: Vec::new(), span }) }
     }
 
     /// Answers the import that the call waits in with `answer`, so that the guest can clean up:
@@ -114,6 +117,7 @@ struct Running<T: Send + 'static, X: Target<T>> {
     stage: Stage<X::Args, X::Kept>,
     /// What was placed in the guest for the arguments.
     placed: Vec<u32>,
+    span: CallSpan,
 }
 
 enum Stage<A, K> {
@@ -153,7 +157,7 @@ impl<T: Send + 'static, X: Target<T>> Running<T, X> {
         cx: &mut Context<'_>,
         stage: Stage<X::Args, X::Kept>,
     ) -> Poll<Result<X::Output>> {
-        let Self { target, stage: next, placed } = self;
+        let Self { target, stage: next, placed, span } = self;
         let mut guard = match target.guest().poll_lock(cx) {
             Poll::Ready(Ok(guard)) => guard,
             // The call stays where it is, so that dropping it frees what it holds.
@@ -171,6 +175,7 @@ impl<T: Send + 'static, X: Target<T>> Running<T, X> {
         let ran = match stage {
             Stage::Start(args) => start(&**target, &mut guest, waker, args, placed),
             Stage::Ready { key, resuming, kept } => {
+                span.resumed(guest.rt(), key, &*resuming.pending);
                 go_on(&**target, &mut guest, waker, key, resuming).map(|outcome| (outcome, kept))
             }
             Stage::Waiting(Waiting { key, pending, .. }) => {
@@ -181,6 +186,7 @@ impl<T: Send + 'static, X: Target<T>> Running<T, X> {
         };
         let ended = match ran {
             Ok((Outcome::Parked { key, pending }, kept)) => {
+                span.parked(guest.rt(), key, &*pending);
                 let poisonings = guest.rt().holder.poisonings();
                 let waker = mark(waker);
                 *next = Stage::Waiting(Waiting { key, pending, kept, waker, poisonings });
@@ -230,6 +236,7 @@ fn go_on<T: Send + 'static, X: Target<T>>(
 impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<X::Output>> {
+        let _current = self.span.enter();
         // In its place, so that a panic of the import's future leaves a call that can be dropped.
         let mut answered = false;
         if let Stage::Waiting(waiting) = &mut self.stage {

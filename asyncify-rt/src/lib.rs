@@ -24,6 +24,7 @@ pub mod private;
 mod room;
 mod shadow_stack;
 mod state;
+mod trace;
 mod window;
 
 pub use builder::Builder;
