@@ -48,7 +48,7 @@ fn a_list_through_the_frames_of_parked_calls() {
             let left: u32 = queue.iter().map(|(value, _)| value).sum();
             assert_eq!(
                 (number(&guest, "list_len"), number(&guest, "list_sum")),
-                (queue.len() as u32, left)
+                (u32::try_from(queue.len()).unwrap(), left)
             );
         }
     }

@@ -20,11 +20,16 @@ const ROUNDS: usize = 400;
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    /// An index into `len` things.
+    fn index(&mut self, len: usize) -> usize {
+        self.below(u32::try_from(len).unwrap()) as usize
+    }
+
+    fn below(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 32).unwrap() % end
+        u32::try_from(self.0 >> 32).unwrap() % end
     }
 }
 
@@ -39,7 +44,7 @@ fn take(shared: &Mutex<VecDeque<Flying>>, random: &mut Random) -> Option<Flying>
     if shared.is_empty() {
         return None;
     }
-    let at = random.below(shared.len());
+    let at = random.index(shared.len());
     shared.swap_remove_back(at)
 }
 
@@ -56,7 +61,7 @@ fn programs(policy: StackPolicy) {
                 let depths = guest.all_exports().typed::<(u32, u32), (u32,)>("recurse").unwrap();
                 let plain = guest.all_exports().typed::<(u32, u32), (u32,)>("plain_sum").unwrap();
                 for round in 0..ROUNDS {
-                    let (a, b) = (random.below(100) as u32, random.below(3) as u32);
+                    let (a, b) = (random.below(100), random.below(3));
                     match random.below(8) {
                         0 | 1 => {
                             let (call, expected) = (sums.call((a, b)), sum(a, b, &mut w));
@@ -69,7 +74,7 @@ fn programs(policy: StackPolicy) {
                         3 => {
                             let waiting = gates.waiting();
                             if !waiting.is_empty() {
-                                gates.open(waiting[random.below(waiting.len())]);
+                                gates.open(waiting[random.index(waiting.len())]);
                             }
                         }
                         4 if round % 4 == 0 => drop(take(shared, &mut random)),

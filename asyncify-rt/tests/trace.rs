@@ -36,8 +36,8 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "waited" => self.0 += " waited",
-            "message" => self.0 += &format!(" {value:?}"),
-            name => self.0 += &format!(" {name}={value:?}"),
+            "message" => self.0 = format!("{} {value:?}", self.0),
+            name => self.0 = format!("{} {name}={value:?}", self.0),
         }
     }
 }
