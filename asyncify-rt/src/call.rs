@@ -23,10 +23,20 @@ use crate::trace::CallSpan;
 /// guest returns or waits for an import; while it waits, the guest is free for other calls.
 /// Dropping it cancels the call: the import's future is dropped at once, the guest stays usable,
 /// and what the guest's frames held in its own memory is lost to it. `tokio::time::timeout` and
-/// `select!` work so; [`cancel`](Self::cancel) lets the guest clean up instead.
+/// `select!` work so; [`cancel`](Self::cancel) lets the guest clean up instead. A call that is kept
+/// and polled no more holds up no other.
+///
+/// A long computation in the guest occupies the thread that polls it, and all who call the same
+/// guest; spawn it on a thread where it disturbs nobody, or bound it with
+/// [`Builder::epoch_deadline`](crate::Builder::epoch_deadline).
+///
+/// An async import may call its own guest, and await that. It must not wait for the call that
+/// waits for it, by whatever way: such a pair never ends, and nobody can tell. Blocking on the
+/// guest inside one of its imports can be told, and is [`Error::Reentered`].
 ///
 /// # Panics
-/// A panic in a host function goes on through the poll that ran it; the guest is poisoned.
+/// A panic in a host function goes on through the poll that ran it, to whoever polls this call.
+/// If the guest was running it is poisoned; if the call was parked, it ends as if it were dropped.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<R> {
     body: Box<dyn Body<R>>,

@@ -183,6 +183,13 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
 
     /// Calls the function at `index` of the exported table `table`, as a trampoline does.
     ///
+    /// An import that is marked `#[asyncify(trampoline)]`, like Emscripten's `invoke_*`, calls one
+    /// function of the guest and returns what that returned. The function may suspend: then this
+    /// answers [`Error::Busy`], the import's own answer is ignored, and when the call resumes the
+    /// import runs again, with the same numbers for arguments, and calls again. So it must have no
+    /// effects before that call. Each one takes some of the thread's stack, which
+    /// `wasmtime::Config::max_wasm_stack` bounds.
+    ///
     /// # Errors
     /// [`Error::NoSuchExport`] if there is no such table or no function at `index`; otherwise as
     /// [`call`](Self::call).

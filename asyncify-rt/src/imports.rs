@@ -38,7 +38,7 @@ pub struct ImportInfo {
     pub module: &'static str,
     /// Its name there.
     pub name: &'static str,
-    /// Whether it may suspend the guest: whether it is an `async fn`.
+    /// Whether it may suspend the guest: whether it is an `async fn`, or a trampoline.
     pub suspending: bool,
     /// Its parameters, without the out-pointer of `result = "out"`.
     pub params: &'static [ParamInfo],

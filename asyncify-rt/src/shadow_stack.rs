@@ -17,7 +17,12 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::module::PointerWidth;
 
-/// How parked calls keep their part of the shadow stack.
+/// How parked calls keep their part of the shadow stack. A guest without one needs neither.
+///
+/// Choose [`Separate`](Self::Separate) unless you know better: it is right for guests that keep
+/// pointers into parked frames, such as a queue whose nodes are local variables of those who
+/// wait. Choose [`Copied`](Self::Copied) for very many calls at once, or for a guest that checks
+/// its own stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackPolicy {

@@ -118,7 +118,9 @@ fn info(
     let cfgs = function.cfgs();
     let constant = info_name(index);
     let module = block.module(function);
-    let (name, suspending) = (function.name(), function.is_async());
+    let name = function.name();
+    // A trampoline does not wait itself, and its callers are left and rewound all the same.
+    let suspending = function.is_async() || function.attrs.trampoline.is_some();
     let (mode, result, text) = (mode(rt, function), result(function), result_text(function));
     let params = param_infos(rt, function, &Ident::new("of", Span::call_site()));
     let docs = function.docs();
