@@ -25,6 +25,7 @@ mod room;
 mod shadow_stack;
 mod state;
 mod trace;
+pub mod testing;
 mod window;
 
 pub use builder::Builder;
