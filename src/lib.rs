@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod guide;
+
 #[doc(inline)]
 pub use asyncify_macros::{exports, imports};
 #[doc(inline)]
