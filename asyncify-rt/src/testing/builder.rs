@@ -58,8 +58,11 @@ pub struct MockBuilder {
 /// A function that the guest would export.
 struct Export {
     name: String,
-    define: Box<dyn Fn(&mut Linker<State<()>>) -> wasmtime::Result<()> + Send>,
+    define: Define,
 }
+
+/// Defines an export's function: first in a linker of no guest, to learn its type.
+type Define = Box<dyn Fn(&mut Linker<State<()>>) -> wasmtime::Result<()> + Send>;
 
 impl MockBuilder {
     pub(super) fn new() -> Self {
