@@ -37,6 +37,26 @@ use crate::trace::CallSpan;
 /// # Panics
 /// A panic in a host function goes on through the poll that ran it, to whoever polls this call.
 /// If the guest was running it is poisoned; if the call was parked, it ends as if it were dropped.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # struct Host;
+/// # #[asyncify::imports(module = "env")] impl Host {
+/// #     async fn yield_now(&self) { tokio::task::yield_now().await }
+/// #     async fn pause(&self) -> u32 { std::future::pending().await }
+/// # }
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).imports(Host).instantiate().await?;
+/// let spin = guest.all_exports().typed::<(u32,), (u32,)>("spin")?;
+///
+/// // Calls are futures: two of them run in one guest, and each waits ten times.
+/// let (a, b) = futures::join!(spin.call((10,)), spin.call((10,)));
+/// a?;
+/// b?;
+/// assert_eq!(guest.stats().await?.suspensions, 20);
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<R> {
     body: Box<dyn Body<R>>,
@@ -61,6 +81,28 @@ impl<R> Call<R> {
     ///
     /// # Errors
     /// [`Error::NotParked`] if the call has not started, has ended, or its import has answered.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host {
+    /// #     async fn yield_now(&self) { tokio::task::yield_now().await }
+    /// #     async fn pause(&self) -> u32 { std::future::pending().await }
+    /// # }
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).imports(Host).instantiate().await?;
+    /// use asyncify::Error;
+    ///
+    /// let frames = guest.all_exports().typed::<(u32,), (u32,)>("frames")?;
+    /// let mut call = frames.call((3,));
+    /// assert!(matches!(call.cancel(&[]), Err(Error::NotParked { .. })));
+    ///
+    /// // It waits for `yield_now`, which answers nothing.
+    /// assert!(futures::poll!(&mut call).is_pending());
+    /// call.cancel(&[])?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn cancel(&mut self, answer: &[Val]) -> Result<()> {
         self.body.cancel(answer)
     }
