@@ -20,6 +20,16 @@ use crate::state::{Runtime, State};
 /// A guest whose lock is held: what an import's marshalling and [`Guest::with`] are given.
 ///
 /// Functions that are called through it must not suspend: the host's own frame lies between.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// let text = guest.with(|cx| cx.read(16, 5).map(<[u8]>::to_vec)).await?;
+/// assert_eq!(text.unwrap(), b"Hello");
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 pub struct GuestCx<'a, T: Send + 'static> {
     pub(crate) store: StoreContextMut<'a, State<T>>,
 }
@@ -54,17 +64,43 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     }
 
     /// The user's data.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # futures::executor::block_on(async { let module = Module::new(&Engine::default(), r#"(module)"#)?;
+    /// let guest = Guest::builder_with(&module, 7).instantiate().await?;
+    /// assert_eq!(guest.with(|cx| *cx.data()).await?, 7);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn data(&self) -> &T {
         &self.store.data().data
     }
 
     /// The user's data.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # futures::executor::block_on(async { let module = Module::new(&Engine::default(), r#"(module)"#)?;
+    /// let guest = Guest::builder_with(&module, 7).instantiate().await?;
+    /// guest.with(|cx| *cx.data_mut() += 1).await?;
+    /// assert_eq!(guest.with(|cx| *cx.data()).await?, 8);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn data_mut(&mut self) -> &mut T {
         &mut self.store.data_mut().data
     }
 
     /// The guest's memory, as large as it is now; empty if it has none.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// assert_eq!(guest.with(|cx| cx.memory().len()).await?, 64 << 10);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     #[inline]
     pub fn memory(&self) -> &[u8] {
@@ -75,6 +111,16 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     }
 
     /// The guest's memory, as large as it is now; empty if it has none.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// guest.with(|cx| cx.memory_mut()[100] = 7).await?;
+    /// # assert_eq!(guest.with(|cx| cx.memory()[100]).await?, 7);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[inline]
     pub fn memory_mut(&mut self) -> &mut [u8] {
         match self.runtime().memory {
@@ -97,6 +143,18 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// If they do not all lie in the memory.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// guest.with(|cx| {
+    ///     assert_eq!(cx.read(16, 5), Ok(&b"Hello"[..]));
+    ///     assert!(cx.read(0xffff, 2).is_err());
+    /// }).await?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn read(&self, address: u32, len: u32) -> Result<&[u8], OutOfBounds> {
         memory::slice(self.memory(), address.into(), len.into())
     }
@@ -105,6 +163,18 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// If they do not all fit into the memory; then nothing is stored.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// guest.with(|cx| {
+    ///     assert!(cx.write(100, b"bytes").is_ok());
+    ///     assert!(cx.write(0xffff, b"bytes").is_err());
+    /// }).await?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let place = memory::slice_mut(self.memory_mut(), address.into(), bytes.len() as u64)?;
         place.copy_from_slice(bytes);
@@ -118,6 +188,21 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// [`Error::NoRoom`] if the guest exports no allocator, or it has no memory left.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let placed = guest.with(|cx| {
+    ///     let placed = cx.place(b"bytes")?;
+    ///     assert_eq!(cx.read(placed.ptr, placed.len), Ok(&b"bytes"[..]));
+    ///     // What was placed outside an import or an argument is yours to free.
+    ///     cx.free(placed.ptr)
+    /// }).await?;
+    /// # placed?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn place(&mut self, bytes: &[u8]) -> Result<Slice> {
         let no_room = || Error::NoRoom {
             what: "a value",
@@ -141,11 +226,35 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// If the guest's function traps.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// guest.with(|cx| {
+    ///     let placed = cx.place(b"bytes")?;
+    ///     cx.free(placed.ptr)
+    /// }).await??;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn free(&mut self, address: u32) -> Result<()> {
         self.release(address.into())
     }
 
     /// An export of the guest.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// guest.with(|cx| {
+    ///     assert!(cx.export("table").is_some_and(|export| export.into_table().is_some()));
+    ///     assert!(cx.export("no such").is_none());
+    /// }).await?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn export(&self, name: &str) -> Option<Extern> {
         self.runtime().exports.get(name).cloned()
@@ -157,6 +266,16 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// [`Error::NoSuchExport`] and [`Error::SignatureMismatch`] if there is no such function;
     /// [`Error::HostFrame`] if it reaches a suspending import; [`Error::Trap`] if it traps,
     /// [`Error::StackOverflow`] if it does so by recursing too deeply.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let eight = guest.with(|cx| cx.call::<u32, u32>("double", 4)).await??;
+    /// assert_eq!(eight, 8);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn call<P, R>(&mut self, name: &str, params: P) -> Result<R>
     where
         P: WasmParams,
@@ -173,6 +292,20 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// As [`call`](Self::call).
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let eight = guest.with(|cx| {
+    ///     let double = cx.export("double").and_then(|export| export.into_func());
+    ///     let double = double.expect("a function").typed::<u32, u32>(&*cx).expect("its type");
+    ///     cx.call_func(&double, 4)
+    /// }).await??;
+    /// assert_eq!(eight, 8);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn call_func<P, R>(&mut self, func: &TypedFunc<P, R>, params: P) -> Result<R>
     where
         P: WasmParams,
@@ -193,6 +326,16 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// # Errors
     /// [`Error::NoSuchExport`] if there is no such table or no function at `index`; otherwise as
     /// [`call`](Self::call).
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let eight = guest.with(|cx| cx.call_table::<u32, u32>("table", 0, 4)).await??;
+    /// assert_eq!(eight, 8);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn call_table<P, R>(&mut self, table: &str, index: u32, params: P) -> Result<R>
     where
         P: WasmParams,
@@ -258,6 +401,25 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// [`Error::GuestGone`] if the guest is being made or dropped.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// use asyncify::wasmtime::{Ref, Val};
+    ///
+    /// let entry = guest.with(|cx| {
+    ///     let table = cx.export("table").and_then(|export| export.into_table()).expect("a table");
+    ///     match table.get(cx.store()?, 0) {
+    ///         Some(Ref::Func(Some(func))) => cx.function("table[0]", func),
+    ///         other => panic!("{other:?}"),
+    ///     }
+    /// }).await??;
+    /// // This call may suspend.
+    /// assert_eq!(entry.call([Val::I32(4)]).await?[0].unwrap_i32(), 8);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn function(&mut self, name: &str, func: Func) -> Result<AsyncFunction> {
         let guest = self.guest()?;
         let ty = func.ty(&self.store);
@@ -268,6 +430,16 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// [`Error::GuestGone`] if the guest is being made or dropped.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let same = guest.with(|cx| cx.guest()).await??;
+    /// # let _ = same;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn guest(&self) -> Result<Guest<T>> {
         let inner = self.store.data().guest.upgrade().ok_or(Error::GuestGone)?;
         Ok(Guest::from_inner(inner))
@@ -279,6 +451,19 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// # Errors
     /// If the guest cannot be put in order for that.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let pages = guest.with(|cx| {
+    ///     let memory = cx.export("memory").and_then(|export| export.into_memory()).expect("a memory");
+    ///     Ok::<_, asyncify::Error>(memory.grow(cx.store()?, 1).expect("room to grow"))
+    /// }).await??;
+    /// assert_eq!(pages, 1);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn store(&mut self) -> Result<StoreContextMut<'_, State<T>>> {
         cycle::settle(self)?;
         Ok(self.store.as_context_mut())
