@@ -36,6 +36,16 @@ impl Ticker {
     ///
     /// # Errors
     /// [`Error::Config`] if the engine does not interrupt by epochs, or the thread cannot start.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use asyncify::wasmtime::Engine;
+    /// use asyncify::{Error, Ticker};
+    ///
+    /// // This engine does not look at the epoch.
+    /// let refused = Ticker::start(&Engine::default(), Duration::from_millis(10));
+    /// assert!(matches!(refused, Err(Error::Config(_))));
+    /// ```
     pub fn start(engine: &Engine, period: Duration) -> Result<Self> {
         check_engine(engine)?;
         let (stop, stopped) = channel::<()>();
