@@ -456,6 +456,12 @@ impl Error {
 ///
 /// An import that returns `Result<_, Trap>` ends the guest's call with this error instead of
 /// answering it; the caller finds it as [`Error::Host`] and can downcast it.
+///
+/// ```
+/// let trap = asyncify::Trap::from(std::io::Error::other("the disk is gone"));
+/// assert_eq!(trap.to_string(), "the disk is gone");
+/// assert!(trap.into_inner().is::<std::io::Error>());
+/// ```
 pub struct Trap(BoxError);
 
 impl Trap {
