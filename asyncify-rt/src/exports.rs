@@ -10,6 +10,18 @@ use crate::guest::{Export, Guest};
 use crate::marshal::{Args, Concat, FromGuest, Output, ParamInfo, ResultAbi, ValueType, Values};
 
 /// A guest's exports as `#[asyncify::exports]` types them.
+///
+/// ```
+/// use asyncify::Exports;
+///
+/// #[asyncify::exports]
+/// trait App {
+///     async fn run(&self, pages: u32) -> u32;
+/// }
+///
+/// assert_eq!(AppExports::NAME, "App");
+/// assert_eq!(AppExports::EXPORTS[0].name, "run");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` describes no exports",
     note = "`#[asyncify::exports]` on a trait `App` makes the type `AppExports`"
@@ -25,6 +37,20 @@ pub trait Exports: Sized {
 }
 
 /// An export, as a trait declares it.
+///
+/// ```
+/// # use asyncify::Exports;
+/// #[asyncify::exports]
+/// trait App {
+///     /// Greets by name.
+///     async fn greet(&self, name: &str) -> String;
+/// }
+///
+/// let greet = &AppExports::EXPORTS[0];
+/// assert!(greet.suspending);
+/// assert_eq!((greet.params[0].name, greet.params[0].values.len()), ("name", 2));
+/// assert_eq!((greet.result_ty, greet.doc), ("String", "Greets by name."));
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ExportInfo {
@@ -115,6 +141,17 @@ impl<T: Send + 'static> fmt::Debug for ExportLookup<'_, T> {
 }
 
 /// What a guest exports. Asyncify's functions, and what loading the module added, are not shown.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// for (name, ty) in guest.all_exports().iter() {
+///     println!("{name}: {ty:?}");
+/// }
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct AsyncExports<T: Send + 'static> {
     guest: Guest<T>,
@@ -126,6 +163,17 @@ impl<T: Send + 'static> AsyncExports<T> {
     }
 
     /// The names and types of all exports.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let exports = guest.all_exports();
+    /// let functions = exports.iter().filter(|(_, ty)| ty.func().is_some()).count();
+    /// assert_eq!(functions, 5);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ExternType)> {
         self.guest.inner().exports.iter().map(|export| (&*export.name, &export.ty))
     }
@@ -134,6 +182,16 @@ impl<T: Send + 'static> AsyncExports<T> {
     ///
     /// # Errors
     /// [`Error::NoSuchExport`], which lists the functions there are.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let error = guest.all_exports().function("dubble").unwrap_err();
+    /// assert!(error.to_string().starts_with("the guest exports no function `dubble`; it exports `malloc`"));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn function(&self, name: &str) -> Result<AsyncFunction> {
         Ok(Function::new(&self.guest, name, true, &[])?.dynamic())
     }
@@ -144,6 +202,22 @@ impl<T: Send + 'static> AsyncExports<T> {
     /// # Errors
     /// [`Error::NoSuchExport`], which lists the functions there are;
     /// [`Error::SignatureMismatch`] if it has another signature.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let double = guest.all_exports().typed::<(u32,), (u32,)>("double")?;
+    /// assert_eq!(double.call((4,)).await?, (8,));
+    ///
+    /// let error = guest.all_exports().typed::<(u32,), (u64,)>("double").unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "`double` has the type (i32) -> (i32), and was used as (i32) -> (i64)",
+    /// );
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn typed<P, R>(&self, name: &str) -> Result<TypedAsyncFunction<P, R>>
     where
         P: Values + Concat<(), Out = P>,
@@ -156,6 +230,16 @@ impl<T: Send + 'static> AsyncExports<T> {
     ///
     /// # Errors
     /// [`Error::NoSuchExport`], which lists the memories there are.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let memory = guest.all_exports().memory("memory")?;
+    /// assert_eq!(guest.with(|cx| memory.size(&*cx)).await?, 1);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn memory(&self, name: &str) -> Result<Memory> {
         self.find("memory", name, |item| item.clone().into_memory())
     }
@@ -164,6 +248,16 @@ impl<T: Send + 'static> AsyncExports<T> {
     ///
     /// # Errors
     /// [`Error::NoSuchExport`], which lists the tables there are.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let table = guest.all_exports().table("table")?;
+    /// assert_eq!(guest.with(|cx| table.size(&*cx)).await?, 1);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn table(&self, name: &str) -> Result<Table> {
         self.find("table", name, |item| item.clone().into_table())
     }
@@ -172,6 +266,17 @@ impl<T: Send + 'static> AsyncExports<T> {
     ///
     /// # Errors
     /// [`Error::NoSuchExport`], which lists the globals there are.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let version = guest.all_exports().global("version")?;
+    /// let value = guest.with(|cx| Ok::<_, asyncify::Error>(version.get(cx.store()?))).await??;
+    /// assert_eq!(value.unwrap_i32(), 3);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn global(&self, name: &str) -> Result<Global> {
         self.find("global", name, |item| item.clone().into_global())
     }
