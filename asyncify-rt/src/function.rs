@@ -89,13 +89,48 @@ pub(crate) fn signature_of(ty: &FuncType) -> String {
 }
 
 /// An export with its types, whatever its guest holds.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// let double = guest.all_exports().typed::<(u32,), (u32,)>("double")?;
+/// let again = double.clone();
+/// assert_eq!(double.call((4,)).await?, again.call((4,)).await?);
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 pub struct ExportFn<A: Args, M, R>(Arc<dyn Callable<A, M, R>>);
 
 /// A function that is called with plain wasm values: tuples of them.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// use asyncify::TypedAsyncFunction;
+///
+/// let double: TypedAsyncFunction<(u32,), (u32,)> = guest.all_exports().typed("double")?;
+/// assert_eq!(double.call((4,)).await?, (8,));
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 pub type TypedAsyncFunction<P, R> = ExportFn<Plain<P>, Direct, R>;
 
 impl<A: Args, M, R> ExportFn<A, M, R> {
     /// A call with these arguments.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let double = guest.all_exports().typed::<(u32,), (u32,)>("double")?;
+    /// // Nothing runs yet.
+    /// let call = double.call((4,));
+    /// assert_eq!(call.await?, (8,));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[inline]
     pub fn call(&self, args: A::Owned) -> Call<R> {
         Arc::clone(&self.0).call(args)
@@ -243,6 +278,19 @@ impl<P: Values> Args for Plain<P> {
 
 /// A function of a guest that is called with dynamic values: an export, a table's entry, any
 /// `wasmtime::Func` of its store.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// use asyncify::wasmtime::Val;
+///
+/// let double = guest.all_exports().function("double")?;
+/// assert_eq!(format!("{double:?}"), "AsyncFunction(double: (i32) -> (i32))");
+/// assert_eq!(double.call([Val::I32(4)]).await?[0].unwrap_i32(), 8);
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct AsyncFunction(Arc<dyn DynCallable>);
 
@@ -260,6 +308,16 @@ impl AsyncFunction {
     }
 
     /// Its type.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let double = guest.all_exports().function("double")?;
+    /// assert_eq!((double.name(), double.ty().params().len()), ("double", 1));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn ty(&self) -> &FuncType {
         self.0.ty()
@@ -267,6 +325,18 @@ impl AsyncFunction {
 
     /// A call with these arguments. Arguments of another number or type than
     /// [`ty`](Self::ty) says end it with [`Error::SignatureMismatch`].
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// use asyncify::Error;
+    ///
+    /// let double = guest.all_exports().function("double")?;
+    /// assert!(matches!(double.call([]).await, Err(Error::SignatureMismatch { .. })));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn call(&self, args: impl Into<Vec<Val>>) -> Call<Vec<Val>> {
         Arc::clone(&self.0).call(args.into())
     }
