@@ -23,11 +23,36 @@ use crate::state::State;
 /// A handle to one instance of a module, with its data. Clones are handles to the same guest.
 ///
 /// Any number of calls can be in flight in it; they take turns, each for as long as it runs wasm.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// let also_it = guest.clone();
+/// let double = also_it.all_exports().typed::<(u32,), (u32,)>("double")?;
+/// assert_eq!(double.call((4,)).await?, (8,));
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 pub struct Guest<T: Send + 'static = ()> {
     inner: Arc<Inner<T>>,
 }
 
 /// A handle that does not keep the guest: for hosts that their guest holds.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// use asyncify::Error;
+///
+/// let weak = guest.downgrade();
+/// assert!(weak.upgrade().is_ok());
+/// drop(guest);
+/// assert!(matches!(weak.upgrade(), Err(Error::GuestGone)));
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 pub struct WeakGuest<T: Send + 'static = ()> {
     inner: Weak<Inner<T>>,
 }
@@ -49,6 +74,14 @@ pub(crate) struct Export {
 
 impl Guest<()> {
     /// Begins a guest of `module` without data of the user's.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// let guest = Guest::builder(&module).instantiate().await?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn builder(module: &Module) -> Builder<()> {
         Builder::new(module, ())
     }
@@ -56,6 +89,15 @@ impl Guest<()> {
 
 impl<T: Send + 'static> Guest<T> {
     /// Begins a guest of `module` whose store holds `data`.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// let guest = Guest::builder_with(&module, String::from("my data")).instantiate().await?;
+    /// assert_eq!(guest.with(|cx| cx.data().len()).await?, 7);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn builder_with(module: &Module, data: T) -> Builder<T> {
         Builder::new(module, data)
     }
@@ -69,12 +111,32 @@ impl<T: Send + 'static> Guest<T> {
     }
 
     /// A handle that does not keep the guest.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let weak = guest.downgrade();
+    /// # assert!(weak.upgrade().is_ok());
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn downgrade(&self) -> WeakGuest<T> {
         WeakGuest { inner: Arc::downgrade(&self.inner) }
     }
 
     /// What the guest exports.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let names: Vec<_> = guest.all_exports().iter().map(|(name, _)| name.to_owned()).collect();
+    /// assert_eq!(names[..3], ["memory", "version", "table"]);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn all_exports(&self) -> AsyncExports<T> {
         AsyncExports::new(self.clone())
@@ -84,6 +146,23 @@ impl<T: Send + 'static> Guest<T> {
     ///
     /// # Errors
     /// [`Error::Exports`], which lists every export that is missing or has another signature.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// #[asyncify::exports]
+    /// trait App {
+    ///     fn double(&self, number: u32) -> u32;
+    ///     fn greeting(&self) -> String;
+    /// }
+    ///
+    /// let app: AppExports = guest.exports()?;
+    /// assert_eq!(app.double(4).await?, 8);
+    /// assert_eq!(app.greeting().await?, "Hello");
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn exports<E: crate::exports::Exports>(&self) -> Result<E> {
         crate::exports::bind(self)
     }
@@ -94,6 +173,16 @@ impl<T: Send + 'static> Guest<T> {
     ///
     /// # Errors
     /// [`Error::Reentered`] if it is awaited in a way that blocks inside an import of this guest.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let eight = guest.with(|cx| cx.call::<u32, u32>("double", 4)).await??;
+    /// assert_eq!(eight, 8);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub async fn with<R>(&self, f: impl FnOnce(&mut GuestCx<'_, T>) -> R) -> Result<R> {
         let mut f = Some(f);
         poll_fn(|cx| {
@@ -109,6 +198,16 @@ impl<T: Send + 'static> Guest<T> {
     /// # Errors
     /// [`Error::Busy`] if a call runs in the guest, [`Error::Reentered`] if that is the call this
     /// is done from.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let size = guest.try_with(|cx| cx.memory().len())?;
+    /// assert_eq!(size, 64 << 10);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn try_with<R>(&self, f: impl FnOnce(&mut GuestCx<'_, T>) -> R) -> Result<R> {
         let mut guard = match self.inner.lock.try_lock() {
             Ok(guard) => Guard(guard),
@@ -123,6 +222,15 @@ impl<T: Send + 'static> Guest<T> {
     ///
     /// # Errors
     /// As [`try_with`](Self::try_with).
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// assert_eq!(guest.try_stats()?.parked_calls, 0);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn try_stats(&self) -> Result<Stats> {
         self.try_with(|cx| cx.rt().stats)
     }
@@ -131,6 +239,15 @@ impl<T: Send + 'static> Guest<T> {
     ///
     /// # Errors
     /// As [`with`](Self::with).
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// assert_eq!(guest.stats().await?.suspensions, 0);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub async fn stats(&self) -> Result<Stats> {
         self.with(|cx| cx.rt().stats).await
     }
@@ -139,6 +256,17 @@ impl<T: Send + 'static> Guest<T> {
     ///
     /// # Errors
     /// As [`with`](Self::with).
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let fail = guest.all_exports().typed::<(), ()>("fail")?;
+    /// assert!(fail.call(()).await.is_err());
+    /// assert!(guest.is_poisoned().await?);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub async fn is_poisoned(&self) -> Result<bool> {
         self.with(|cx| cx.rt().poison.is_some()).await
     }
@@ -148,6 +276,23 @@ impl<T: Send + 'static> Guest<T> {
     ///
     /// # Errors
     /// As [`with`](Self::with).
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// use asyncify::Error;
+    ///
+    /// let exports = guest.all_exports();
+    /// let (fail, double) = (exports.typed::<(), ()>("fail")?, exports.typed::<(u32,), (u32,)>("double")?);
+    /// assert!(matches!(fail.call(()).await, Err(Error::Trap { .. })));
+    /// assert!(matches!(double.call((4,)).await, Err(Error::Poisoned { .. })));
+    ///
+    /// guest.clear_poison().await?;
+    /// assert_eq!(double.call((4,)).await?, (8,));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub async fn clear_poison(&self) -> Result<()> {
         self.with(|cx| cx.rt().poison = None).await
     }
@@ -185,6 +330,26 @@ impl<T: Send + 'static> WeakGuest<T> {
     ///
     /// # Errors
     /// [`Error::GuestGone`] if its last handle was dropped.
+    ///
+    /// ```
+    /// use std::sync::OnceLock;
+    /// use asyncify::{Trap, WeakGuest};
+    ///
+    /// /// A host that calls its guest. A `Guest` in here would keep itself alive for ever.
+    /// #[derive(Default)]
+    /// struct Host {
+    ///     guest: OnceLock<WeakGuest>,
+    /// }
+    ///
+    /// #[asyncify::imports(module = "env")]
+    /// impl Host {
+    ///     async fn twice(&self, number: u32) -> Result<u32, Trap> {
+    ///         let guest = self.guest.get().ok_or_else(|| Trap::new("not yet"))?.upgrade()?;
+    ///         let double = guest.all_exports().typed::<(u32,), (u32,)>("double")?;
+    ///         Ok(double.call((number,)).await?.0)
+    ///     }
+    /// }
+    /// ```
     pub fn upgrade(&self) -> Result<Guest<T>> {
         self.inner.upgrade().map(Guest::from_inner).ok_or(Error::GuestGone)
     }
