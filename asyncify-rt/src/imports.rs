@@ -18,6 +18,24 @@ use crate::marshal::{Answer, ParamInfo, Site, ValueType, Values};
 use crate::state::State;
 
 /// A host: implemented by `#[asyncify::imports]`.
+///
+/// ```
+/// use asyncify::Imports;
+///
+/// struct Host;
+///
+/// #[asyncify::imports(module = "env")]
+/// impl Host {
+///     async fn sleep_ms(&self, ms: u32) {
+/// #       let _ = ms;
+///     }
+/// }
+///
+/// fn list<H: Imports>() -> Vec<String> {
+///     H::IMPORTS.iter().map(ToString::to_string).collect()
+/// }
+/// assert_eq!(list::<Host>(), ["env.sleep_ms: (i32) -> ()"]);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` offers no imports",
     note = "annotate its `impl` block with `#[asyncify::imports(module = \"…\")]`"
@@ -31,6 +49,20 @@ pub trait Imports: Sized + 'static {
 }
 
 /// An import, as a host declares it.
+///
+/// ```
+/// # struct Host;
+/// #[asyncify::imports(module = "env")]
+/// impl Host {
+///     /// The length of a text.
+///     fn length(&self, text: &str) -> u32 { text.len() as u32 }
+/// }
+///
+/// let info = &Host::IMPORTS[0];
+/// assert_eq!((info.module, info.name, info.suspending), ("env", "length", false));
+/// assert_eq!((info.params[0].ty, info.doc), ("&str", "The length of a text."));
+/// assert_eq!(info.to_string(), "env.length: (i32, i32) -> (i32)");
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ImportInfo {
@@ -106,6 +138,23 @@ pub(crate) fn signature<V: fmt::Display>(params: &[V], results: &[V]) -> String 
 }
 
 /// An import that the host lacks, or has with another signature.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # futures::executor::block_on(async {
+/// # let module = Module::new(&Engine::default(), r#"(module (import "env" "log" (func (param i32))))"#)?;
+/// use asyncify::Error;
+///
+/// match Guest::builder(&module).instantiate().await {
+///     Err(Error::Imports(mismatches)) => {
+///         assert_eq!(mismatches[0].import, "env.log");
+///         assert_eq!(mismatches[0].wanted, "(i32) -> ()");
+///         assert_eq!(mismatches[0].defined, None);
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportMismatch {
@@ -131,6 +180,15 @@ impl ImportMismatch {
 }
 
 /// What an import's body answers with.
+///
+/// ```
+/// use asyncify::ImportResult;
+/// use asyncify::wasmtime::Val;
+///
+/// let now = ImportResult::Sync(vec![Val::I32(7)]);
+/// let later = ImportResult::wait(async { Ok(vec![Val::I32(7)]) });
+/// # let _ = (now, later);
+/// ```
 pub enum ImportResult {
     /// The results, now.
     Sync(Vec<Val>),
@@ -140,6 +198,16 @@ pub enum ImportResult {
 
 impl ImportResult {
     /// The results when `future` is ready.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use asyncify::ImportResult;
+    /// let answer = ImportResult::wait(async {
+    ///     tokio::time::sleep(Duration::from_millis(10)).await;
+    ///     Ok(vec![])
+    /// });
+    /// # let _ = answer;
+    /// ```
     pub fn wait(future: impl Future<Output = Result<Vec<Val>, Trap>> + Send + 'static) -> Self {
         Self::Async(Box::pin(future))
     }
@@ -191,12 +259,29 @@ impl<T: Send + 'static> Default for AsyncImports<T> {
 
 impl<T: Send + 'static> AsyncImports<T> {
     /// No imports.
+    ///
+    /// ```
+    /// # use asyncify::AsyncImports;
+    /// let imports = AsyncImports::<()>::new();
+    /// assert_eq!(imports.suspending_imports().count(), 0);
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds the imports of an annotated host.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use asyncify::AsyncImports;
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host { async fn sleep_ms(&self, ms: u32) { let _ = ms; } }
+    ///
+    /// let mut imports = AsyncImports::<()>::new();
+    /// imports.host(Arc::new(Host));
+    /// assert_eq!(imports.wasm_opt_args(), Host::wasm_opt_args());
+    /// ```
     pub fn host<H: Imports>(&mut self, host: Arc<H>) -> &mut Self {
         H::register(host, self);
         self
@@ -211,6 +296,31 @@ impl<T: Send + 'static> AsyncImports<T> {
     ///
     /// `body` is handed the guest and the arguments; it runs in state 0, on the guest's stack.
     /// Values of another number or type than `ty` says end the call.
+    ///
+    /// ```
+    /// use asyncify::wasmtime::{Engine, FuncType, Val, ValType};
+    /// use asyncify::{AsyncImports, Guest, ImportResult, Module};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # async fn yield_now() { tokio::task::yield_now().await }
+    /// # futures::executor::block_on(async {
+    /// let engine = Engine::default();
+    /// # let module = Module::from_file(&engine, GUEST)?;
+    ///
+    /// let mut imports = AsyncImports::new();
+    /// imports.define("env", "yield_now", FuncType::new(&engine, [], []), |_, _| {
+    ///     Ok(ImportResult::wait(async {
+    ///         yield_now().await;
+    ///         Ok(vec![])
+    ///     }))
+    /// });
+    /// imports.define("env", "pause", FuncType::new(&engine, [], [ValType::I32]), |_, _| {
+    ///     Ok(ImportResult::Sync(vec![Val::I32(3)]))
+    /// });
+    /// let guest = Guest::builder(&module).async_imports(imports).instantiate().await?;
+    /// guest.all_exports().typed::<(u32,), (u32,)>("spin")?.call((2,)).await?;
+    /// assert_eq!(guest.stats().await?.suspensions, 2);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn define<F>(&mut self, module: &str, name: &str, ty: FuncType, body: F) -> &mut Self
     where
         F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap> + Send + Sync + 'static,
@@ -242,6 +352,16 @@ impl<T: Send + 'static> AsyncImports<T> {
     }
 
     /// The suspending imports, as (module, name).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use asyncify::AsyncImports;
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host { async fn sleep_ms(&self, ms: u32) { let _ = ms; } fn log(&self) {} }
+    /// # let mut imports = AsyncImports::<()>::new();
+    /// imports.host(Arc::new(Host));
+    /// assert!(imports.suspending_imports().eq([("env", "sleep_ms")]));
+    /// ```
     pub fn suspending_imports(&self) -> impl Iterator<Item = (&str, &str)> {
         let suspending = self.definitions.iter().filter(|import| import.suspending);
         suspending.map(|import| (&*import.module, &*import.name))
@@ -252,6 +372,21 @@ impl<T: Send + 'static> AsyncImports<T> {
     ///
     /// # Errors
     /// [`Error::Config`] if the linker has an import of the same name already.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use asyncify::wasmtime::{Engine, Linker};
+    /// use asyncify::{AsyncImports, Error, State};
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host { async fn sleep_ms(&self, ms: u32) { let _ = ms; } }
+    /// # let mut imports = AsyncImports::<()>::new();
+    /// # imports.host(Arc::new(Host));
+    ///
+    /// let mut linker = Linker::<State<()>>::new(&Engine::default());
+    /// imports.add_to_linker(&mut linker)?;
+    /// assert!(matches!(imports.add_to_linker(&mut linker), Err(Error::Config(_))));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     pub fn add_to_linker(&self, linker: &mut Linker<State<T>>) -> Result<()> {
         for Definition { module, name, define, .. } in &self.definitions {
             define(linker).map_err(|error| {
