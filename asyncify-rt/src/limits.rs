@@ -30,24 +30,71 @@ impl Default for Limits {
 
 impl Limits {
     /// How many calls may be parked at once.
+    ///
+    /// ```
+    /// # use asyncify::{Error, Guest, Limits, Module, wasmtime::Engine};
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host {
+    /// #     async fn yield_now(&self) { tokio::task::yield_now().await }
+    /// #     async fn pause(&self) -> u32 { std::future::pending().await }
+    /// # }
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// let limits = Limits::default().parked_calls(1);
+    /// let guest = Guest::builder(&module).imports(Host).limits(limits).instantiate().await?;
+    /// let spin = guest.all_exports().typed::<(u32,), (u32,)>("spin")?;
+    /// let (first, second) = futures::join!(spin.call((1,)), spin.call((1,)));
+    /// assert!(first.is_ok());
+    /// assert!(matches!(second, Err(Error::Limit { limit: 1, .. })));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn parked_calls(self, calls: usize) -> Self {
         Self { parked_calls: calls, ..self }
     }
 
     /// How many bytes the parked calls' frames and copied shadow stacks may take on the host.
+    ///
+    /// ```
+    /// # use asyncify::Limits;
+    /// let limits = Limits::default().parked_bytes(64 << 20);
+    /// # let _ = limits;
+    /// ```
     #[must_use]
     pub fn parked_bytes(self, bytes: u64) -> Self {
         Self { parked_bytes: bytes, ..self }
     }
 
     /// How often one call may suspend.
+    ///
+    /// ```
+    /// # use asyncify::{Error, Guest, Limits, Module, wasmtime::Engine};
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host {
+    /// #     async fn yield_now(&self) { tokio::task::yield_now().await }
+    /// #     async fn pause(&self) -> u32 { std::future::pending().await }
+    /// # }
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// let limits = Limits::default().suspensions_per_call(2);
+    /// let guest = Guest::builder(&module).imports(Host).limits(limits).instantiate().await?;
+    /// let spin = guest.all_exports().typed::<(u32,), (u32,)>("spin")?;
+    /// assert!(spin.call((2,)).await.is_ok());
+    /// assert!(matches!(spin.call((3,)).await, Err(Error::Limit { limit: 2, .. })));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn suspensions_per_call(self, suspensions: u64) -> Self {
         Self { suspensions_per_call: suspensions, ..self }
     }
 
     /// How many bytes the window may grow to, in the guest's memory.
+    ///
+    /// ```
+    /// # use asyncify::Limits;
+    /// let limits = Limits::default().window_bytes(1 << 20);
+    /// # let _ = limits;
+    /// ```
     #[must_use]
     pub fn window_bytes(self, bytes: u64) -> Self {
         Self { window_bytes: bytes, ..self }
@@ -55,6 +102,23 @@ impl Limits {
 }
 
 /// What a guest's calls hold and have held.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # struct Host;
+/// # #[asyncify::imports(module = "env")] impl Host {
+/// #     async fn yield_now(&self) { tokio::task::yield_now().await }
+/// #     async fn pause(&self) -> u32 { std::future::pending().await }
+/// # }
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).imports(Host).instantiate().await?;
+/// guest.all_exports().typed::<(u32,), (u32,)>("spin")?.call((10,)).await?;
+/// let stats = guest.stats().await?;
+/// assert_eq!((stats.suspensions, stats.parked_calls, stats.most_parked_calls), (10, 0, 1));
+/// println!("{} bytes of frames at most", stats.most_window_bytes);
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
