@@ -30,6 +30,12 @@ pub struct OutBuf {
 
 impl OutBuf {
     /// A buffer of `capacity` bytes that belongs to no guest, for tests of a host function.
+    ///
+    /// ```
+    /// # use asyncify::OutBuf;
+    /// let mut out = OutBuf::with_capacity(4);
+    /// assert_eq!(out.push(b"too long"), 4);
+    /// ```
     #[must_use]
     pub fn with_capacity(capacity: u32) -> Self {
         Self::over(Slice { ptr: 0, len: capacity })
@@ -40,24 +46,52 @@ impl OutBuf {
     }
 
     /// How many bytes the guest has room for.
+    ///
+    /// ```
+    /// # use asyncify::OutBuf;
+    /// let mut out = OutBuf::with_capacity(4);
+    /// out.push(b"abc");
+    /// assert_eq!(out.capacity(), 4);
+    /// ```
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.slice.len as usize
     }
 
     /// How many bytes can still be written.
+    ///
+    /// ```
+    /// # use asyncify::OutBuf;
+    /// let mut out = OutBuf::with_capacity(4);
+    /// out.push(b"abc");
+    /// assert_eq!(out.remaining(), 1);
+    /// ```
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.capacity() - self.written.len()
     }
 
     /// What has been written so far.
+    ///
+    /// ```
+    /// # use asyncify::OutBuf;
+    /// let mut out = OutBuf::with_capacity(4);
+    /// out.push(b"abc");
+    /// assert_eq!(out.written(), b"abc");
+    /// ```
     #[must_use]
     pub fn written(&self) -> &[u8] {
         &self.written
     }
 
     /// Appends as much of `bytes` as fits, and returns how many bytes that were.
+    ///
+    /// ```
+    /// # use asyncify::OutBuf;
+    /// let mut out = OutBuf::with_capacity(4);
+    /// assert_eq!(out.push(b"abc"), 3);
+    /// assert_eq!(out.push(b"def"), 1);
+    /// ```
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         let fits = bytes.len().min(self.remaining());
         self.written.extend_from_slice(&bytes[..fits]);
@@ -65,6 +99,14 @@ impl OutBuf {
     }
 
     /// Forgets what has been written.
+    ///
+    /// ```
+    /// # use asyncify::OutBuf;
+    /// let mut out = OutBuf::with_capacity(4);
+    /// out.push(b"abc");
+    /// out.clear();
+    /// assert_eq!(out.remaining(), 4);
+    /// ```
     pub fn clear(&mut self) {
         self.written.clear();
     }
