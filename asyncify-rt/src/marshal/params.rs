@@ -11,6 +11,17 @@ use crate::error::{Error, Result, Trap};
 use crate::memory::{self, OutOfBounds};
 
 /// One parameter of an import or export.
+///
+/// ```
+/// # struct Host;
+/// #[asyncify::imports(module = "env")]
+/// impl Host {
+///     fn log(&self, line: &str) { println!("{line}"); }
+/// }
+///
+/// let line = &Host::IMPORTS[0].params[0];
+/// assert_eq!((line.name, line.ty, line.values.len()), ("line", "&str", 2));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParamInfo {
