@@ -35,6 +35,35 @@ pub trait GuestError {
 }
 
 /// An error made from the number that an export returned.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # futures::executor::block_on(async {
+/// # let module = Module::new(&Engine::default(), r#"(module (func (export "take") (param i32) (result i32) local.get 0))"#)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// use asyncify::FromGuestError;
+///
+/// #[derive(Debug, PartialEq)]
+/// enum StoreError { Missing, Other(i32) }
+///
+/// impl FromGuestError for StoreError {
+///     fn from_code(code: i32) -> Self {
+///         if code == -1 { Self::Missing } else { Self::Other(code) }
+///     }
+/// }
+///
+/// #[asyncify::exports]
+/// trait Store {
+///     fn take(&self, key: i32) -> Result<u32, StoreError>;
+/// }
+///
+/// // This guest answers with its argument.
+/// let store: StoreExports = guest.exports()?;
+/// assert_eq!(store.take(7).await?, Ok(7));
+/// assert_eq!(store.take(-1).await?, Err(StoreError::Missing));
+/// assert_eq!(store.take(-5).await?, Err(StoreError::Other(-5)));
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 pub trait FromGuestError: Sized {
     /// The error with this code.
     fn from_code(code: i32) -> Self;
@@ -84,12 +113,23 @@ errno! {
 
 impl Errno {
     /// The error with this positive number, or `None` for 0 and below.
+    ///
+    /// ```
+    /// # use asyncify::Errno;
+    /// assert_eq!(Errno::new(2), Some(Errno::NOENT));
+    /// assert_eq!(Errno::new(-2), None);
+    /// ```
     #[must_use]
     pub const fn new(number: i32) -> Option<Self> {
         if number > 0 { Some(Self(number)) } else { None }
     }
 
     /// The positive number.
+    ///
+    /// ```
+    /// # use asyncify::Errno;
+    /// assert_eq!(Errno::NOENT.number(), 2);
+    /// ```
     #[must_use]
     pub const fn number(self) -> i32 {
         self.0
