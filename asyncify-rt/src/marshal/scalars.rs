@@ -124,6 +124,34 @@ tuples!(A B C D E F G H);
 ///
 /// It is only a number: it is checked when it is used, through [`GuestCx::read`] and
 /// [`GuestCx::write`], and `T` is never read by itself.
+///
+/// ```
+/// use asyncify::testing::Mock;
+/// use asyncify::{GuestCx, GuestPtr, Trap};
+///
+/// struct Host;
+///
+/// #[asyncify::imports(module = "env")]
+/// impl Host {
+///     /// Adds one to the number that the guest points at.
+///     fn increment<T: Send + 'static>(
+///         &self,
+///         cx: &mut GuestCx<'_, T>,
+///         number: GuestPtr<u32>,
+///     ) -> Result<(), Trap> {
+///         let bytes = cx.read(number.address(), 4)?.first_chunk().copied().unwrap_or_default();
+///         cx.write(number.address(), &(u32::from_le_bytes(bytes) + 1).to_le_bytes())?;
+///         Ok(())
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let mock = Mock::new(Host).await?;
+/// let number = mock.place(41_u32.to_le_bytes())?;
+/// mock.call::<_, ()>("env", "increment", number.ptr).await?;
+/// assert_eq!(mock.read(number.ptr, 4)?, 42_u32.to_le_bytes());
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 pub struct GuestPtr<T> {
     address: u32,
     target: PhantomData<fn() -> T>,
@@ -131,18 +159,34 @@ pub struct GuestPtr<T> {
 
 impl<T> GuestPtr<T> {
     /// The pointer with this address.
+    ///
+    /// ```
+    /// # use asyncify::GuestPtr;
+    /// let null = GuestPtr::<u8>::new(0);
+    /// assert!(null.is_null());
+    /// ```
     #[must_use]
     pub const fn new(address: u32) -> Self {
         Self { address, target: PhantomData }
     }
 
     /// The address.
+    ///
+    /// ```
+    /// # use asyncify::GuestPtr;
+    /// assert_eq!(GuestPtr::<u8>::new(16).address(), 16);
+    /// ```
     #[must_use]
     pub const fn address(self) -> u32 {
         self.address
     }
 
     /// Whether the address is 0.
+    ///
+    /// ```
+    /// # use asyncify::GuestPtr;
+    /// assert!(!GuestPtr::<u8>::new(16).is_null());
+    /// ```
     #[must_use]
     pub const fn is_null(self) -> bool {
         self.address == 0
