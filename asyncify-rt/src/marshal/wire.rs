@@ -12,6 +12,17 @@ use crate::error::Trap;
 use crate::state::State;
 
 /// The type of one wasm value that a host function takes or returns.
+///
+/// ```
+/// use asyncify::ValueType;
+/// # struct Host;
+/// #[asyncify::imports(module = "env")]
+/// impl Host {
+///     fn half(&self, number: f64) -> f64 { number / 2.0 }
+/// }
+/// assert_eq!(Host::IMPORTS[0].results, [ValueType::F64]);
+/// assert_eq!(ValueType::F64.to_string(), "f64");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ValueType {
@@ -279,6 +290,18 @@ tuple_abi!(V1 V2 V3 V4 V5 V6 V7 V8);
 /// as parameters   (ptr: i32, len: i32)
 /// as a result     i64:  63 ........ 32 31 ......... 0
 ///                            len            ptr
+/// ```
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// let placed = guest.with(|cx| cx.place(b"bytes")).await??;
+/// assert_eq!(placed.len, 5);
+/// let bytes = guest.with(|cx| cx.read(placed.ptr, placed.len).map(<[u8]>::to_vec)).await?;
+/// assert_eq!(bytes.unwrap(), b"bytes");
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slice {
