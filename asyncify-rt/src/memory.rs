@@ -1,6 +1,16 @@
 //! Ranges of a guest's memory, checked.
 
 /// A range that does not lie within the guest's memory.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+/// let error = guest.with(|cx| cx.read(0xffff, 2).unwrap_err()).await?;
+/// assert_eq!((error.ptr, error.len, error.memory_size), (0xffff, 2, 0x10000));
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{len} bytes at {ptr:#x} are asked for, but the memory ends at {memory_size:#x}")]
 pub struct OutOfBounds {
