@@ -65,6 +65,14 @@ impl Module {
     /// # Errors
     ///
     /// Those of [`Prepared::new`], and [`Error::InvalidModule`] if the engine refuses the module.
+    ///
+    /// ```
+    /// # use asyncify::Module;
+    /// # use asyncify::wasmtime::Engine;
+    /// let module = Module::new(&Engine::default(), r#"(module (memory 1) (func (export "run")))"#)?;
+    /// assert!(Module::new(&Engine::default(), b"no module").is_err());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Self> {
         Self::from_prepared(Prepared::new(bytes)?, engine)
     }
@@ -152,12 +160,28 @@ impl Module {
     }
 
     /// The compiled module, with the added exports.
+    ///
+    /// ```
+    /// # use asyncify::Module;
+    /// # use asyncify::wasmtime::Engine;
+    /// let module = Module::new(&Engine::default(), r#"(module (memory 1) (func (export "run")))"#)?;
+    /// assert!(module.wasmtime().exports().any(|export| export.name() == "run"));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn wasmtime(&self) -> &wasmtime::Module {
         &self.inner.wasmtime
     }
 
     /// What the preparation found.
+    ///
+    /// ```
+    /// # use asyncify::Module;
+    /// # use asyncify::wasmtime::Engine;
+    /// let module = Module::new(&Engine::default(), r#"(module (memory 1) (func (export "run")))"#)?;
+    /// assert!(module.findings().asyncify().is_none(), "it is not instrumented");
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn findings(&self) -> &Findings {
         &self.inner.findings
