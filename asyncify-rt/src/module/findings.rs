@@ -76,24 +76,56 @@ impl Callers {
 
 impl Findings {
     /// Asyncify's globals and functions, or nothing if the module is not instrumented.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # let wasm = std::fs::read(GUEST).unwrap();
+    /// let prepared = Prepared::new(wasm)?;
+    /// let asyncify = prepared.findings().asyncify().expect("it is instrumented");
+    /// assert_eq!(asyncify.start_unwind(), Some("asyncify_start_unwind"));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn asyncify(&self) -> Option<&Instrumentation> {
         self.asyncify.as_ref()
     }
 
     /// How wide the guest's addresses are.
+    ///
+    /// ```
+    /// # use asyncify::{PointerWidth, Prepared};
+    /// let prepared = Prepared::new(r#"(module (memory i64 1))"#)?;
+    /// assert_eq!(prepared.findings().pointer_width(), PointerWidth::Memory64);
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn pointer_width(&self) -> PointerWidth {
         self.pointer_width
     }
 
     /// The module's one memory, if it has any.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (import "env" "mem" (memory 1)))"#)?;
+    /// let memory = prepared.findings().memory().expect("a memory");
+    /// assert_eq!(memory.import(), Some(("env", "mem")));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn memory(&self) -> Option<&MemoryFinding> {
         self.memory.as_ref()
     }
 
     /// The shadow stack pointer, and how it was told.
+    ///
+    /// ```
+    /// # use asyncify::{Prepared, StackPointer};
+    /// let prepared = Prepared::new(r#"(module (memory 1))"#)?;
+    /// assert_eq!(prepared.findings().stack_pointer(), &StackPointer::Absent);
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn stack_pointer(&self) -> &StackPointer {
         &self.stack_pointer
@@ -103,24 +135,53 @@ impl Findings {
     ///
     /// It can if the stack lies below all data, as Rust and Zig link it, or if the module names
     /// the bounds: `__stack_low`, `__data_end`, or Emscripten's `emscripten_stack_init`.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (memory 2) (global $__stack_pointer (mut i32) (i32.const 65536)) (data (i32.const 65536) "x"))"#)?;
+    /// assert_eq!(prepared.findings().stack_size(), Some(64 << 10));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn stack_size(&self) -> Option<u64> {
         self.stack_size
     }
 
     /// The guest's allocator, if it exports one under a usual name and type.
+    ///
+    /// ```
+    /// # use asyncify::{Allocator, Prepared};
+    /// let prepared = Prepared::new(r#"(module (memory 1) (func (export "malloc") (param i32) (result i32) i32.const 0) (func (export "free") (param i32)))"#)?;
+    /// assert!(matches!(prepared.findings().allocator(), Some(Allocator::Malloc { .. })));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn allocator(&self) -> Option<&Allocator> {
         self.allocator.as_ref()
     }
 
     /// The export to call once before all others: `_initialize`, else `__wasm_call_ctors`.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (func (export "_initialize")))"#)?;
+    /// assert_eq!(prepared.findings().initializer(), Some("_initialize"));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn initializer(&self) -> Option<&str> {
         self.initializer.as_deref()
     }
 
     /// Every mutable global, imported ones too, in the order of their indices.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (global (export "count") (mut i32) (i32.const 0)))"#)?;
+    /// let globals = prepared.findings().mutable_globals();
+    /// assert_eq!((globals[0].export(), globals[0].index()), ("count", 0));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn mutable_globals(&self) -> &[MutableGlobal] {
         &self.mutable_globals
@@ -130,6 +191,16 @@ impl Findings {
     ///
     /// `global` is one of its names (an export, a name from the name section, or the name it is
     /// imported by), or its index as a decimal number.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (global $count (mut i32) (i32.const 0)))"#)?;
+    /// let findings = prepared.findings();
+    /// assert!(findings.global_export("count").is_some());
+    /// assert_eq!(findings.global_export("count"), findings.global_export("0"));
+    /// assert_eq!(findings.global_export("no such"), None);
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn global_export(&self, global: &str) -> Option<&str> {
         let by_name = self.mutable_globals.iter().find(|found| {
@@ -143,6 +214,13 @@ impl Findings {
     }
 
     /// The exports that the preparation added, in the order of the export section.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (memory 1))"#)?;
+    /// assert_eq!(prepared.findings().added_exports(), ["memory"]);
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn added_exports(&self) -> &[String] {
         &self.added_exports
@@ -152,6 +230,15 @@ impl Findings {
     ///
     /// If what they call suspends, they run on with a wrong answer. At most 32 are listed, by
     /// name where the module gives one. The list is empty if the module is not instrumented.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # let wasm = std::fs::read(GUEST).unwrap();
+    /// let prepared = Prepared::new(wasm)?;
+    /// assert!(prepared.findings().uninstrumented().is_empty());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn uninstrumented(&self) -> Vec<&str> {
         self.callers.names(&self.callers.of_instrumented).collect()
@@ -191,6 +278,14 @@ impl Findings {
 
     /// The findings as bytes, to be kept beside an artifact that was compiled from the prepared
     /// module.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (memory 1))"#)?;
+    /// let kept: Vec<u8> = prepared.findings().to_bytes();
+    /// assert!(!kept.is_empty());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         // Serializing plain data into a vector has no way to fail. If it ever did, the bytes
@@ -203,6 +298,11 @@ impl Findings {
     /// # Errors
     ///
     /// [`Error::StalePrepared`] if the bytes are something else, or another version wrote them.
+    ///
+    /// ```
+    /// # use asyncify::{Error, Findings};
+    /// assert!(matches!(Findings::from_bytes(b"else"), Err(Error::StalePrepared { .. })));
+    /// ```
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let rest = bytes
             .strip_prefix(MAGIC)
