@@ -5,6 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// How wide the guest's addresses are.
+///
+/// ```
+/// use asyncify::PointerWidth;
+/// assert_eq!(PointerWidth::Memory32.bytes(), 4);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PointerWidth {
     /// `i32`.
@@ -15,6 +20,11 @@ pub enum PointerWidth {
 
 impl PointerWidth {
     /// The size of an address in bytes.
+    ///
+    /// ```
+    /// # use asyncify::PointerWidth;
+    /// assert_eq!(PointerWidth::Memory64.bytes(), 8);
+    /// ```
     #[must_use]
     pub fn bytes(self) -> u32 {
         match self {
@@ -51,6 +61,18 @@ impl fmt::Display for PointerWidth {
 ///
 /// The two globals are always there. The functions are those of the guest's own exports that set
 /// them; a host that writes the globals needs none of the functions, and may want to hide them.
+///
+/// ```
+/// # use asyncify::Prepared;
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+/// # let wasm = std::fs::read(GUEST).unwrap();
+/// let prepared = Prepared::new(wasm)?;
+/// let asyncify = prepared.findings().asyncify().expect("it is instrumented");
+/// assert_eq!((asyncify.state(), asyncify.data()), ("__asyncify_state", "__asyncify_data"));
+/// assert_eq!(asyncify.get_state(), Some("asyncify_get_state"));
+/// assert_eq!(asyncify.functions().count(), 5);
+/// # Ok::<(), asyncify::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instrumentation {
     pub(super) state: String,
@@ -120,6 +142,14 @@ impl Instrumentation {
 }
 
 /// The module's one memory.
+///
+/// ```
+/// # use asyncify::Prepared;
+/// let prepared = Prepared::new(r#"(module (memory (export "mem") 1))"#)?;
+/// let memory = prepared.findings().memory().expect("a memory");
+/// assert_eq!((memory.export(), memory.import()), ("mem", None));
+/// # Ok::<(), asyncify::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryFinding {
     pub(super) export: String,
@@ -141,6 +171,14 @@ impl MemoryFinding {
 }
 
 /// A mutable global of the module.
+///
+/// ```
+/// # use asyncify::{GlobalKind, Prepared};
+/// let prepared = Prepared::new(r#"(module (global (export "count") (mut i64) (i64.const 0)))"#)?;
+/// let global = &prepared.findings().mutable_globals()[0];
+/// assert_eq!((global.index(), global.export(), global.kind()), (0, "count", GlobalKind::I64));
+/// # Ok::<(), asyncify::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutableGlobal {
     pub(super) index: u32,
@@ -183,6 +221,15 @@ pub enum GlobalKind {
 }
 
 /// The guest's allocator, by the exports that make it up.
+///
+/// ```
+/// # use asyncify::{Allocator, Prepared};
+/// let prepared = Prepared::new(r#"(module (memory 1) (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 0))"#)?;
+/// let allocator = prepared.findings().allocator().expect("an allocator");
+/// assert!(matches!(allocator, Allocator::CabiRealloc { .. }));
+/// assert!(allocator.functions().eq(["cabi_realloc"]));
+/// # Ok::<(), asyncify::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Allocator {
@@ -225,6 +272,16 @@ impl Allocator {
 /// the guest's memory with.
 ///
 /// `Display` says how it was told, so that it can be reported.
+///
+/// ```
+/// # use asyncify::Prepared;
+/// let prepared = Prepared::new(r#"(module (memory 2) (global $__stack_pointer (mut i32) (i32.const 65536)))"#)?;
+/// assert_eq!(
+///     prepared.findings().stack_pointer().to_string(),
+///     "the shadow stack pointer is the global exported as `__stack_pointer`: it is named `__stack_pointer`",
+/// );
+/// # Ok::<(), asyncify::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StackPointer {
     /// One global is it, for certain.
@@ -244,6 +301,14 @@ pub enum StackPointer {
 }
 
 /// How the shadow stack pointer was told.
+///
+/// ```
+/// # use asyncify::{FoundBy, Prepared, StackPointer};
+/// let prepared = Prepared::new(r#"(module (memory 2) (global (mut i32) (i32.const 65536)))"#)?;
+/// let StackPointer::Found { by, .. } = prepared.findings().stack_pointer() else { panic!() };
+/// assert_eq!(by, &FoundBy::OnlyCandidate { start: 65536 });
+/// # Ok::<(), asyncify::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum FoundBy {
