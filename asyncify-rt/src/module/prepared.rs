@@ -54,6 +54,12 @@ impl Prepared {
     /// [`Error::AsyncifyExportType`] if the module is instrumented only in part,
     /// [`Error::NoMemory`] if it is instrumented without a memory, [`Error::SeveralMemories`] and
     /// [`Error::SharedMemory`] if the runtime cannot use its memory.
+    ///
+    /// ```
+    /// # use asyncify::{Error, Prepared};
+    /// assert!(Prepared::new("(module)").is_ok());
+    /// assert!(matches!(Prepared::new("(module (memory 1) (memory 1))"), Err(Error::SeveralMemories { count: 2 })));
+    /// ```
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self> {
         Self::from_wasm(&binary(bytes.as_ref())?)
     }
@@ -121,12 +127,26 @@ impl Prepared {
     }
 
     /// The prepared module, in the binary format.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (memory 1))"#)?;
+    /// assert!(prepared.wasm().starts_with(b"\0asm"));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn wasm(&self) -> &[u8] {
         &self.wasm
     }
 
     /// What was found.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (memory 1))"#)?;
+    /// assert!(prepared.findings().memory().is_some());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn findings(&self) -> &Findings {
         &self.findings
@@ -137,6 +157,13 @@ impl Prepared {
     }
 
     /// Module and findings as bytes, to be kept.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (memory 1))"#)?;
+    /// assert_eq!(Prepared::from_bytes(&prepared.to_bytes())?, prepared);
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let findings = self.findings.to_bytes();
@@ -149,6 +176,11 @@ impl Prepared {
     /// # Errors
     ///
     /// [`Error::StalePrepared`] if the bytes are something else, or another version wrote them.
+    ///
+    /// ```
+    /// # use asyncify::{Error, Prepared};
+    /// assert!(matches!(Prepared::from_bytes(b"else"), Err(Error::StalePrepared { .. })));
+    /// ```
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let rest = bytes
             .strip_prefix(MAGIC)
