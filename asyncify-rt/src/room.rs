@@ -15,6 +15,22 @@ const PAGE: u64 = 64 << 10;
 ///
 /// A memory that the host grows is not safe for every guest: Emscripten's heap takes all of it.
 /// So the guest's own allocator comes first, if it exports one.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # futures::executor::block_on(async {
+/// # let module = Module::new(&Engine::default(), r#"(module (memory 2))"#)?;
+/// use asyncify::Place;
+///
+/// // The guest is known to leave its second page alone.
+/// let place = Place::Range(0x10000..0x20000);
+/// let guest = Guest::builder(&module).place(place).instantiate().await?;
+///
+/// // A minified module: `w` and `N` are its `malloc` and `free`.
+/// let place = Place::Functions { malloc: "w".to_owned(), free: "N".to_owned() };
+/// assert!(Guest::builder(&module).place(place).instantiate().await.is_err(), "not this one");
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Place {
