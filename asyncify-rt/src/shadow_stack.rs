@@ -23,6 +23,20 @@ use crate::module::PointerWidth;
 /// pointers into parked frames, such as a queue whose nodes are local variables of those who
 /// wait. Choose [`Copied`](Self::Copied) for very many calls at once, or for a guest that checks
 /// its own stack.
+///
+/// ```
+/// # use asyncify::{Guest, Module, wasmtime::Engine};
+/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+/// use asyncify::StackPolicy;
+///
+/// // Many calls with little on their stacks: nothing of them stays in the guest.
+/// let copied = Guest::builder(&module).stack_policy(StackPolicy::Copied).instantiate().await?;
+/// // Some calls, in regions of 16 KiB.
+/// let separate = Guest::builder(&module).region_size(16 << 10).instantiate().await?;
+/// # let _ = (copied, separate);
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackPolicy {
