@@ -22,6 +22,28 @@ use crate::window::Window;
 ///
 /// Other crates' functions are linked through it:
 /// `add_to_linker(&mut linker, |state: &mut State<T>| &mut state.data)`.
+///
+/// ```
+/// use asyncify::State;
+/// use asyncify::wasmtime::{Engine, Linker};
+///
+/// /// As another crate offers it: functions that need a `u32` of the store's.
+/// fn add_to_linker<T: 'static>(
+///     linker: &mut Linker<T>,
+///     get: impl Fn(&mut T) -> &mut u32 + Send + Sync + 'static,
+/// ) -> Result<(), asyncify::wasmtime::Error> {
+///     linker.func_wrap("counter", "next", move |mut caller: asyncify::wasmtime::Caller<'_, T>| {
+///         let count = get(caller.data_mut());
+///         *count += 1;
+///         *count
+///     })?;
+///     Ok(())
+/// }
+///
+/// let mut linker = Linker::<State<u32>>::new(&Engine::default());
+/// add_to_linker(&mut linker, |state| &mut state.data)?;
+/// # Ok::<(), asyncify::wasmtime::Error>(())
+/// ```
 pub struct State<T: Send + 'static> {
     /// The user's own data.
     pub data: T,
@@ -32,6 +54,14 @@ pub struct State<T: Send + 'static> {
 impl<T: Send + 'static> State<T> {
     /// A state for a store that a guest will be made of with
     /// [`Guest::from_parts`](crate::Guest::from_parts).
+    ///
+    /// ```
+    /// use asyncify::State;
+    /// use asyncify::wasmtime::{Engine, Store};
+    ///
+    /// let store = Store::new(&Engine::default(), State::new("my data"));
+    /// assert_eq!(store.data().data, "my data");
+    /// ```
     #[must_use]
     pub fn new(data: T) -> Self {
         Self { data, guest: Weak::new(), rt: Runtime::default() }
