@@ -38,8 +38,8 @@
 //!
 //! - **A parked call holds no lock**, and nothing in the guest that another call could trip over.
 //!   Any number can be parked in one instance, and they end in any order.
-//! - **A lock is held only within one poll.** No task is spawned, no executor is assumed, and
-//!   nothing blocks, save [`testing`]'s functions for the mock's memory.
+//! - **A lock is held only within one poll**, or one `try_…`. No task is spawned, no executor is
+//!   assumed, and no call blocks the thread to wait for another.
 //! - **A [`Call`] is `Send` and `'static`.** Dropping it locks nothing and runs no wasm; what it
 //!   held in the guest is collected by whoever locks the guest next.
 //! - **A fault is an error, never a wrong answer**, as far as it can be noticed: a frame that was
