@@ -44,7 +44,7 @@ pub trait GuestValue: sealed::One {}
 pub trait GuestValues: sealed::Many {}
 
 /// The results of [`Mock::call`](super::Mock::call): `()`, a number, a [`Slice`] (one i64: text or
-/// bytes, packed), or a tuple of up to 4 numbers.
+/// bytes, packed), or a tuple of up to 8 numbers.
 ///
 /// ```
 /// # use asyncify::testing::Results;
@@ -56,7 +56,7 @@ pub trait GuestValues: sealed::Many {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that wasm returns",
-    note = "an import returns `()`, `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `V128`, a `Slice`, or a tuple of up to 4 numbers; a `bool` or a `char` is an `i32`"
+    note = "an import returns `()`, `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `V128`, a `Slice`, or a tuple of up to 8 numbers; a `bool` or a `char` is an `i32`"
 )]
 pub trait Results: sealed::Answer {}
 
@@ -209,3 +209,7 @@ results!(V1);
 results!(V1 V2);
 results!(V1 V2 V3);
 results!(V1 V2 V3 V4);
+results!(V1 V2 V3 V4 V5);
+results!(V1 V2 V3 V4 V5 V6);
+results!(V1 V2 V3 V4 V5 V6 V7);
+results!(V1 V2 V3 V4 V5 V6 V7 V8);
