@@ -106,13 +106,12 @@ impl Struct {
 
     /// Reads `pos`.
     pub(crate) fn pos(memory: &[u8], at: u64, width: PointerWidth) -> Result<u64, OutOfBounds> {
-        let len = width.bytes().into();
-        let bytes = memory::slice(memory, at, len)?;
-        let mut pos = [0; 8];
-        for (to, from) in pos.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        Ok(u64::from_le_bytes(pos))
+        let bytes = memory::slice(memory, at, width.bytes().into())?;
+        Ok(match (bytes.first_chunk(), bytes.first_chunk()) {
+            (Some(pos), _) => u64::from_le_bytes(*pos),
+            (None, Some(pos)) => u32::from_le_bytes(*pos).into(),
+            (None, None) => 0,
+        })
     }
 }
 

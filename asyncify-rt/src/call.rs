@@ -10,7 +10,7 @@ use wasmtime::{StoreContextMut, Val};
 
 use crate::cx::GuestCx;
 use crate::cycle::{self, Outcome};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Thin};
 use crate::guest::Guest;
 use crate::machine::MaySuspend;
 use crate::parked::Key;
@@ -69,8 +69,8 @@ impl<R> Call<R> {
         X: Target<T, Output = R>,
     {
         let span = CallSpan::new(target.name());
-        let stage = Stage::Start(args);
-        Self { body: Box::new(Running { target, stage, placed: Vec::new(), span }) }
+        let progress = Progress { args: Some(args), parked: None, placed: Vec::new(), span };
+        Self { body: Box::new(Running { target, progress }) }
     }
 
     /// Answers the import that the call waits in with `answer`, so that the guest can clean up:
@@ -166,29 +166,29 @@ pub(crate) trait Target<T: Send + 'static>: Send + Sync + 'static {
 
 struct Running<T: Send + 'static, X: Target<T>> {
     target: Arc<X>,
-    stage: Stage<X::Args, X::Kept>,
+    progress: Progress<X::Args, X::Kept>,
+}
+
+/// How far a call is. It is changed in place and never moved while the call goes on: moving what
+/// was written just before stalls a processor.
+struct Progress<A, K> {
+    /// What to start with; `None` once it has started.
+    args: Option<A>,
+    /// Where it is parked; `None` before it parks and when it has ended.
+    parked: Option<Parked<K>>,
     /// What was placed in the guest for the arguments.
     placed: Vec<u32>,
     span: CallSpan,
 }
 
-enum Stage<A, K> {
-    /// Not polled yet, or not with the guest's lock.
-    Start(A),
-    /// Parked, and the import waits.
-    Waiting(Waiting<K>),
-    /// Parked, and the import can be answered.
-    Ready {
-        key: Key,
-        resuming: Resuming,
-        kept: K,
-    },
-    Ended,
-}
-
-struct Waiting<K> {
+struct Parked<K> {
     key: Key,
-    pending: Box<dyn Pending>,
+    /// The import that it waits in; `None` while the guest runs.
+    pending: Option<Box<dyn Pending>>,
+    /// The answer to give instead of the import's.
+    instead: Option<Vec<Val>>,
+    /// Whether the import can be answered.
+    answered: bool,
     kept: K,
     /// The waker that the record holds, by [`mark`].
     waker: usize,
@@ -196,144 +196,176 @@ struct Waiting<K> {
     poisonings: u32,
 }
 
+impl<K> Parked<K> {
+    fn new<T: Send + 'static>(
+        guest: &mut GuestCx<'_, T>,
+        waker: &Waker,
+        key: Key,
+        pending: Box<dyn Pending>,
+        kept: K,
+    ) -> Self {
+        let poisonings = guest.rt().holder.poisonings();
+        let (pending, waker) = (Some(pending), mark(waker));
+        Self { key, pending, instead: None, answered: false, kept, waker, poisonings }
+    }
+
+    /// Parks again.
+    fn again<T: Send + 'static>(
+        &mut self,
+        guest: &mut GuestCx<'_, T>,
+        waker: &Waker,
+        key: Key,
+        pending: Box<dyn Pending>,
+    ) {
+        self.key = key;
+        self.pending = Some(pending);
+        self.answered = false;
+        self.waker = mark(waker);
+        self.poisonings = guest.rt().holder.poisonings();
+    }
+
+    /// Whether the guest is needed: to answer the import, or to tell why that cannot be.
+    fn poll<T: Send + 'static>(&mut self, guest: &Guest<T>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = mark(cx.waker());
+        if waker != self.waker {
+            self.waker = waker;
+            guest.mail_waker(self.key, cx.waker().clone());
+        }
+        if let Some(pending) = &mut self.pending
+            && !self.answered
+            && guest.poisonings() == self.poisonings
+        {
+            std::task::ready!(pending.poll(cx));
+            self.answered = true;
+        }
+        Poll::Ready(())
+    }
+}
+
 /// Tells wakers apart without keeping one.
 fn mark(waker: &Waker) -> usize {
     waker.data().addr() ^ std::ptr::from_ref(waker.vtable()).addr()
 }
 
-impl<T: Send + 'static, X: Target<T>> Running<T, X> {
-    /// Runs wasm until it returns or parks. `run` is told the guest, and what to free at the end.
+impl<A, K> Progress<A, K> {
+    /// Runs wasm until it returns or parks; `None` if it parked.
     #[inline]
-    fn step(
+    fn run<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
         &mut self,
-        cx: &mut Context<'_>,
-        stage: Stage<X::Args, X::Kept>,
-    ) -> Poll<Result<X::Output>> {
-        let Self { target, stage: next, placed, span } = self;
-        let mut guard = match target.guest().poll_lock(cx) {
-            Poll::Ready(Ok(guard)) => guard,
-            // The call stays where it is, so that dropping it frees what it holds.
-            Poll::Ready(Err(error)) => {
-                *next = stage;
-                return Poll::Ready(Err(error));
-            }
-            Poll::Pending => {
-                *next = stage;
-                return Poll::Pending;
-            }
-        };
-        let mut guest = GuestCx::of(&mut guard);
-        let waker = cx.waker();
-        let ran = match stage {
-            Stage::Start(args) => start(&**target, &mut guest, waker, args, placed),
-            Stage::Ready { key, resuming, kept } => {
-                span.resumed(guest.rt(), key, &*resuming.pending);
-                go_on(&**target, &mut guest, waker, key, resuming).map(|outcome| (outcome, kept))
-            }
-            Stage::Waiting(Waiting { key, pending, .. }) => {
-                drop(pending);
-                Err(cycle::take_dead(&mut guest, key))
-            }
-            Stage::Ended => Err(Error::CallEnded),
-        };
-        let ended = match ran {
-            Ok((Outcome::Parked { key, pending }, kept)) => {
-                span.parked(guest.rt(), key, &*pending);
-                let poisonings = guest.rt().holder.poisonings();
-                let waker = mark(waker);
-                *next = Stage::Waiting(Waiting { key, pending, kept, waker, poisonings });
-                // The import's future was polled just now, with this waker. Polling it again at
-                // once would swallow a `yield_now` and starve the executor.
-                return Poll::Pending;
-            }
-            Ok((Outcome::Returned(raw), kept)) => target.finish(&mut guest, kept, raw),
-            Err(error) => Err(error),
-        };
-        if !placed.is_empty() {
-            guest.free_all(std::mem::take(placed));
+        target: &X,
+        guest: &mut GuestCx<'_, T>,
+        waker: &Waker,
+    ) -> Thin<Option<X::Output>> {
+        match self.args.take() {
+            Some(args) => self.start(target, guest, waker, args),
+            None => self.resume(target, guest, waker),
         }
-        Poll::Ready(ended.map_err(|error| error.in_function(target.name())))
     }
-}
 
-#[inline]
-fn start<T: Send + 'static, X: Target<T>>(
-    target: &X,
-    guest: &mut GuestCx<'_, T>,
-    waker: &Waker,
-    args: X::Args,
-    placed: &mut Vec<u32>,
-) -> Result<(Outcome<X::Raw>, X::Kept)> {
-    cycle::check_poison(guest.rt())?;
-    guest.rt().run.placed = Some(Vec::new());
-    let values = target.place(guest, args);
-    *placed = guest.rt().run.placed.take().unwrap_or_default();
-    let (params, kept) = values?;
-    let outcome = cycle::enter(guest, target.name(), waker, target.may_suspend(), |store| {
-        target.invoke(store, params)
-    })?;
-    Ok((outcome, kept))
-}
+    #[inline]
+    fn start<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
+        &mut self,
+        target: &X,
+        guest: &mut GuestCx<'_, T>,
+        waker: &Waker,
+        args: A,
+    ) -> Thin<Option<X::Output>> {
+        cycle::check_poison(guest.rt())?;
+        guest.rt().run.placed = Some(Vec::new());
+        let values = target.place(guest, args);
+        self.placed = guest.rt().run.placed.take().unwrap_or_default();
+        let (params, kept) = values?;
+        let invoke = |store: StoreContextMut<'_, State<T>>| target.invoke(store, params);
+        match cycle::enter(guest, target.name(), waker, target.may_suspend(), invoke)? {
+            Outcome::Returned(raw) => Ok(Some(target.finish(guest, kept, raw)?)),
+            Outcome::Parked { key, pending } => {
+                self.span.parked(guest.rt(), key, &*pending);
+                self.parked = Some(Parked::new(guest, waker, key, pending, kept));
+                Ok(None)
+            }
+        }
+    }
 
-fn go_on<T: Send + 'static, X: Target<T>>(
-    target: &X,
-    guest: &mut GuestCx<'_, T>,
-    waker: &Waker,
-    key: Key,
-    resuming: Resuming,
-) -> Result<Outcome<X::Raw>> {
-    cycle::resume(guest, target.name(), waker, key, resuming, |store| target.invoke_again(store))
+    fn resume<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
+        &mut self,
+        target: &X,
+        guest: &mut GuestCx<'_, T>,
+        waker: &Waker,
+    ) -> Thin<Option<X::Output>> {
+        let Some(parked) = &mut self.parked else {
+            return Err(Error::CallEnded.into());
+        };
+        let Some(pending) = parked.pending.take() else {
+            return Err(Error::CallEnded.into());
+        };
+        if !parked.answered {
+            drop(pending);
+            return Err(cycle::take_dead(guest, parked.key).into());
+        }
+        self.span.resumed(guest.rt(), parked.key, &*pending);
+        let resuming = Resuming { pending, instead: parked.instead.take() };
+        let invoke = |store: StoreContextMut<'_, State<T>>| target.invoke_again(store);
+        match cycle::resume(guest, target.name(), waker, parked.key, resuming, invoke)? {
+            Outcome::Parked { key, pending } => {
+                self.span.parked(guest.rt(), key, &*pending);
+                parked.again(guest, waker, key, pending);
+                Ok(None)
+            }
+            Outcome::Returned(raw) => match self.parked.take() {
+                Some(Parked { kept, .. }) => Ok(Some(target.finish(guest, kept, raw)?)),
+                None => Err(Error::CallEnded.into()),
+            },
+        }
+    }
 }
 
 impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<X::Output>> {
-        let _current = self.span.enter();
-        // In its place, so that a panic of the import's future leaves a call that can be dropped.
-        let mut answered = false;
-        if let Stage::Waiting(waiting) = &mut self.stage {
-            let guest = self.target.guest();
-            let waker = mark(cx.waker());
-            if waker != waiting.waker {
-                waiting.waker = waker;
-                guest.mail_waker(waiting.key, cx.waker().clone());
-            }
-            if guest.poisonings() == waiting.poisonings {
-                std::task::ready!(waiting.pending.poll(cx));
-                answered = true;
+        let Self { target, progress } = self;
+        let _current = progress.span.enter();
+        if let Some(parked) = &mut progress.parked {
+            std::task::ready!(parked.poll(target.guest(), cx));
+        }
+        let mut guard = match std::task::ready!(target.guest().poll_lock(cx)) {
+            Ok(guard) => guard,
+            Err(error) => return Poll::Ready(Err(error.into())),
+        };
+        let mut guest = GuestCx::of(&mut guard);
+        let ended = progress.run(&**target, &mut guest, cx.waker());
+        if !progress.placed.is_empty() && !matches!(ended, Ok(None)) {
+            guest.free_all(std::mem::take(&mut progress.placed));
+        }
+        match ended {
+            // The import's future was polled just now, with this waker. Polling it again at once
+            // would swallow a `yield_now` and starve the executor.
+            Ok(None) => Poll::Pending,
+            Ok(Some(output)) => Poll::Ready(Ok(output)),
+            Err(error) => {
+                progress.parked = None;
+                Poll::Ready(Err(Error::from(error).in_function(target.name())))
             }
         }
-        let stage = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Waiting(Waiting { key, pending, kept, .. }) if answered => {
-                Stage::Ready { key, resuming: Resuming { pending, instead: None }, kept }
-            }
-            stage => stage,
-        };
-        self.step(cx, stage)
     }
 
     fn cancel(&mut self, answer: &[Val]) -> Result<()> {
-        match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Waiting(Waiting { key, mut pending, kept, .. }) => {
+        match &mut self.progress.parked {
+            Some(Parked { pending: Some(pending), answered, instead, .. }) if !*answered => {
                 pending.abandon();
-                let resuming = Resuming { pending, instead: Some(answer.to_vec()) };
-                self.stage = Stage::Ready { key, resuming, kept };
+                *instead = Some(answer.to_vec());
+                *answered = true;
                 Ok(())
             }
-            other => {
-                self.stage = other;
-                let function = self.target.name().to_owned();
-                Err(Error::NotParked { function })
-            }
+            _ => Err(Error::NotParked { function: self.target.name().to_owned() }),
         }
     }
 
     fn stage(&self) -> &'static str {
-        match self.stage {
-            Stage::Start(_) => "not started",
-            Stage::Waiting(_) => "parked",
-            Stage::Ready { .. } => "to be resumed",
-            Stage::Ended => "ended",
+        match (&self.progress.args, &self.progress.parked) {
+            (Some(_), _) => "not started",
+            (None, Some(Parked { answered: false, .. })) => "parked",
+            (None, Some(Parked { answered: true, .. })) => "to be resumed",
+            (None, None) => "ended",
         }
     }
 }
@@ -341,11 +373,11 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
 impl<T: Send + 'static, X: Target<T>> Drop for Running<T, X> {
     /// Locks nothing and runs no wasm: what the call held is collected by the next lock.
     fn drop(&mut self) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
-        if let Stage::Waiting(Waiting { key, .. }) | Stage::Ready { key, .. } = &stage {
-            self.target.guest().mail_dropped(*key, std::mem::take(&mut self.placed));
+        if let Some(Parked { key, pending: Some(pending), .. }) = self.progress.parked.take() {
+            let placed = std::mem::take(&mut self.progress.placed);
+            self.target.guest().mail_dropped(key, placed);
+            // The import's future goes last: it may panic.
+            drop(pending);
         }
-        // The import's future goes last: it may panic.
-        drop(stage);
     }
 }

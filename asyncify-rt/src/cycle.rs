@@ -21,7 +21,6 @@ mod nested;
 pub(crate) use import::{Entered, enter_plain, enter_suspending, start_unwind};
 pub(crate) use nested::{is_unwinding, nested, through};
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -29,7 +28,7 @@ use wasmtime::{AsContextMut, StoreContextMut, Trap};
 
 use crate::abi;
 use crate::cx::GuestCx;
-use crate::error::{Error, Result};
+use crate::error::{Boxed, Error, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
 use crate::parked::{Key, Record};
 use crate::shadow_stack::{Frame, ShadowPart};
@@ -50,7 +49,7 @@ pub(crate) fn enter<T, V>(
     waker: &Waker,
     may_suspend: MaySuspend,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
-) -> Result<Outcome<V>>
+) -> Thin<Outcome<V>>
 where
     T: Send + 'static,
 {
@@ -58,6 +57,7 @@ where
     let frame = cx.enter_stack(may_suspend == MaySuspend::Yes)?;
     let rt = cx.rt();
     rt.run.key = None;
+    rt.window.close();
     rt.machine.may_suspend = may_suspend;
     run_wasm(cx, name, waker, frame, invoke)
 }
@@ -70,24 +70,24 @@ pub(crate) fn resume<T, V>(
     key: Key,
     resuming: Resuming,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
-) -> Result<Outcome<V>>
+) -> Thin<Outcome<V>>
 where
     T: Send + 'static,
 {
     let rt = cx.rt();
     let poisoned = rt.poison.is_some();
     let Some(record) = rt.parked.get_mut(key) else {
-        return Err(Error::out_of_step("the call's record is gone".to_owned()));
+        return Err(Error::out_of_step("the call's record is gone".to_owned()).into());
     };
     if record.dead.is_some() || poisoned {
-        return Err(take_dead(cx, key));
+        return Err(take_dead(cx, key).into());
     }
     let frames = std::mem::take(&mut record.frames);
     let shadow = std::mem::replace(&mut record.shadow, ShadowPart::None);
     let held = frames.len() as u64 + shadow.host_bytes();
     let placed = match cx.fill_window(&frames) {
         Ok(()) => cx.resume_stack(shadow),
-        Err(error) => Err(cx.drop_stack(&shadow).err().unwrap_or(error)),
+        Err(error) => Err(cx.drop_stack(&shadow).err().map_or(error, Into::into)),
     };
     let rt = cx.rt();
     rt.stats.parked_bytes -= held;
@@ -117,7 +117,7 @@ fn run_wasm<T, V>(
     waker: &Waker,
     frame: Frame,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
-) -> Result<Outcome<V>>
+) -> Thin<Outcome<V>>
 where
     T: Send + 'static,
 {
@@ -125,31 +125,44 @@ where
     if !rt.run.waker.will_wake(waker) {
         rt.run.waker.clone_from(waker);
     }
-    let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
+    let panicking = Panicking { cx, frame };
+    let result = invoke(panicking.cx.store.as_context_mut());
+    std::mem::forget(panicking);
     let returned = cx.rt().machine.returned();
-    let error = match (result, returned) {
-        (Ok(Ok(value)), Returned::Ended) => match end(cx, frame) {
+    let error: Error = match (result, returned) {
+        (Ok(value), Returned::Ended) => match end(cx, frame) {
             Ok(()) => return Ok(Outcome::Returned(value)),
-            Err(error) => error,
+            Err(error) => error.into(),
         },
-        (Ok(Ok(_)), Returned::Unwound) => match park(cx, frame) {
-            Ok(parked) => return Ok(parked),
-            Err(error) => error,
+        (Ok(_), Returned::Unwound) => match park(cx, frame) {
+            Ok((key, pending)) => return Ok(Outcome::Parked { key, pending }),
+            Err(error) => error.into(),
         },
-        (Ok(Ok(_)), Returned::NeverReached) => never_reached(cx.rt()),
-        (Ok(Err(error)), returned) => interpret(cx, error, returned == Returned::Unwound),
-        (Err(panic), _) => {
-            after_panic(cx.rt());
-            restore(cx, frame);
-            resume_unwind(panic);
-        }
+        (Ok(_), Returned::NeverReached) => never_reached(cx.rt()),
+        (Err(error), returned) => interpret(cx, error, returned == Returned::Unwound),
     };
-    Err(fail(cx, name, frame, error))
+    Err(fail(cx, name, frame, error).into())
+}
+
+/// Puts the guest in order while a host function's panic passes: it is dropped then, and only
+/// then.
+struct Panicking<'a, 'b, T: Send + 'static> {
+    cx: &'a mut GuestCx<'b, T>,
+    frame: Frame,
+}
+
+impl<T: Send + 'static> Drop for Panicking<'_, '_, T> {
+    #[cold]
+    fn drop(&mut self) {
+        self.cx.rt().machine.returned();
+        after_panic(self.cx.rt());
+        restore(self.cx, self.frame);
+    }
 }
 
 /// Ends a call that ran to its end.
 #[inline]
-fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<()> {
+fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<()> {
     check_state(cx, Phase::Normal)?;
     cx.leave_stack(frame)?;
     let rt = cx.rt();
@@ -160,36 +173,19 @@ fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<()> {
 }
 
 /// Makes a record of a call whose frames are in the window.
-fn park<T: Send + 'static, V>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<Outcome<V>> {
+fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, Box<dyn Pending>)> {
     check_state(cx, Phase::Unwinding)?;
     let rt = cx.rt();
     let Some(pending) = rt.run.suspended.take() else {
-        return Err(Error::out_of_step("it unwound, and no import had suspended".to_owned()));
+        let reason = "it unwound, and no import had suspended".to_owned();
+        return Err(Error::out_of_step(reason).into());
     };
     let key = rt.run.key;
     let record = key.and_then(|key| rt.parked.get_mut(key));
     let frames = record.map(|record| std::mem::take(&mut record.frames)).unwrap_or_default();
     let frames = match cx.take_frames(frames)? {
-        Unwound::Frames(frames) if frames.is_empty() => {
-            return Err(Error::out_of_step(format!(
-                "`{}` suspended, and no frame was unwound",
-                pending.import()
-            )));
-        }
-        Unwound::Frames(frames) => frames,
-        Unwound::Overflow { needed, size } => {
-            return Err(Error::WindowTooSmall {
-                function: String::new(),
-                needed,
-                size,
-                poisoned: true,
-            });
-        }
-        Unwound::Astray { pos } => {
-            return Err(Error::out_of_step(format!(
-                "the frames end at {pos:#x}, outside the window"
-            )));
-        }
+        Unwound::Frames(frames) if !frames.is_empty() => frames,
+        unwound => return Err(not_unwound(&unwound, &*pending).into()),
     };
     let shadow = cx.park_stack(frame)?;
     let held = frames.len() as u64 + shadow.host_bytes();
@@ -200,7 +196,7 @@ fn park<T: Send + 'static, V>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<O
             if !matches!(shadow, ShadowPart::Region { .. }) {
                 cx.drop_stack(&shadow)?;
             }
-            return Err(error);
+            return Err(error.into());
         }
     };
     let rt = cx.rt();
@@ -211,7 +207,24 @@ fn park<T: Send + 'static, V>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<O
     stats.parked_bytes += held;
     stats.most_parked_calls = stats.most_parked_calls.max(stats.parked_calls);
     stats.most_parked_bytes = stats.most_parked_bytes.max(stats.parked_bytes);
-    Ok(Outcome::Parked { key, pending })
+    Ok((key, pending))
+}
+
+/// Why what an unwinding left cannot be parked.
+#[cold]
+fn not_unwound(unwound: &Unwound, pending: &dyn Pending) -> Error {
+    match *unwound {
+        Unwound::Frames(_) => Error::out_of_step(format!(
+            "`{}` suspended, and no frame was unwound",
+            pending.import()
+        )),
+        Unwound::Overflow { needed, size } => {
+            Error::WindowTooSmall { function: String::new(), needed, size, poisoned: true }
+        }
+        Unwound::Astray { pos } => {
+            Error::out_of_step(format!("the frames end at {pos:#x}, outside the window"))
+        }
+    }
 }
 
 /// Writes down where a call is parked, in its record or a new one.
@@ -434,12 +447,16 @@ fn force_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Resu
 
 /// An error if the guest has written its state itself.
 #[inline]
-fn check_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result<()> {
+fn check_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Thin<()> {
     let asyncify = cx.rt().asyncify;
     match asyncify {
-        Some(asyncify) if !abi::is_in_step(&asyncify, &mut cx.store, phase) => Err(
-            Error::out_of_step(format!("Asyncify's state is not `{phase:?}`, as the host left it")),
-        ),
+        Some(asyncify) if !abi::is_in_step(&asyncify, &mut cx.store, phase) => Err(left(phase)),
         _ => Ok(()),
     }
+}
+
+#[cold]
+fn left(phase: Phase) -> Boxed {
+    let reason = format!("Asyncify's state is not `{phase:?}`, as the host left it");
+    Error::out_of_step(reason).into()
 }

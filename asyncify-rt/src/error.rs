@@ -386,7 +386,37 @@ pub enum Error {
 /// An error of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
+/// The result of what runs at every call. An [`Error`] is ten words long, and a result of that
+/// length is moved about in memory also where it is `Ok`.
+pub(crate) type Thin<T> = std::result::Result<T, Boxed>;
+
+/// An [`Error`] on its way up. It is no `std::error::Error`, or an engine's error could be made of
+/// the box, which nobody would find the error in.
+pub(crate) struct Boxed(Box<Error>);
+
+impl From<Error> for Boxed {
+    #[cold]
+    fn from(error: Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Boxed> for Error {
+    #[cold]
+    fn from(Boxed(error): Boxed) -> Self {
+        *error
+    }
+}
+
+impl From<Boxed> for wasmtime::Error {
+    #[cold]
+    fn from(error: Boxed) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl Error {
+    #[cold]
     pub(crate) fn out_of_step(reason: String) -> Self {
         Self::StateOutOfStep { function: String::new(), reason }
     }
@@ -416,6 +446,7 @@ impl Error {
     }
 
     /// Names the export that was called, where the error happened too deep down to know it.
+    #[cold]
     #[must_use]
     pub(crate) fn in_function(mut self, called: &str) -> Self {
         match &mut self {

@@ -11,7 +11,7 @@ use wasmtime::{Extern, ExternType, Store};
 use crate::builder::Builder;
 use crate::cx::GuestCx;
 use crate::cycle;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Thin};
 use crate::exports::AsyncExports;
 use crate::limits::Stats;
 use crate::lock::{self, Held, Holder, Lock};
@@ -297,15 +297,16 @@ impl<T: Send + 'static> Guest<T> {
         self.with(|cx| cx.rt().poison = None).await
     }
 
-    #[inline]
-    pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, T>>> {
+    #[allow(clippy::inline_always, reason = "a guard that is handed on is copied at each hand")]
+    #[inline(always)]
+    pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Thin<Guard<'_, T>>> {
         match self.inner.lock.poll_lock(cx) {
             Poll::Ready(Ok(guard)) => {
                 let mut guard = Guard(guard);
                 guard.begin(&self.inner.mail);
                 Poll::Ready(Ok(guard))
             }
-            Poll::Ready(Err(_)) => Poll::Ready(Err(Error::Reentered)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Error::Reentered.into())),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -111,8 +111,8 @@ pub mod private;
 mod room;
 mod shadow_stack;
 mod state;
-mod trace;
 pub mod testing;
+mod trace;
 mod window;
 
 pub use builder::Builder;

@@ -5,7 +5,7 @@
 //! that kept it across an await would not be `Send` either.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 
@@ -94,7 +94,8 @@ impl<S> Lock<S> {
     }
 
     /// The lock, if it is free.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "a guard that is handed on is copied at each hand")]
+    #[inline(always)]
     pub(crate) fn try_lock(&self) -> Result<Guard<'_, S>, Held> {
         let value = match self.value.try_lock() {
             Ok(value) => value,
@@ -103,11 +104,12 @@ impl<S> Lock<S> {
             Err(TryLockError::WouldBlock) => return Err(self.holder.ask()),
         };
         self.holder.thread.store(thread_mark(), Ordering::Relaxed);
-        Ok(Guard { holder: &self.holder, value, _wake: WakeAll(&self.waiters) })
+        Ok(Guard { value, lock: Unlocked(self) })
     }
 
     /// The lock, or a wake when it is free.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "a guard that is handed on is copied at each hand")]
+    #[inline(always)]
     pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, S>, Held>> {
         match self.try_lock() {
             Err(Held::Elsewhere) => self.wait(cx),
@@ -138,25 +140,26 @@ impl Waiters {
             if !wakers.last().is_some_and(|last| last.will_wake(waker)) {
                 wakers.push(waker.clone());
             }
-            self.any.store(true, Ordering::Relaxed);
         }
-        // Pairs with the fence in `WakeAll`: the holder sees us, or we see the lock free.
-        fence(Ordering::SeqCst);
+        // Pairs with the swap in `Unlocked`. If that comes later it sees us; if it comes first, what
+        // was before it, the unlocking, is seen by our next try. A fence on both sides would say
+        // the same and cost the holder twice as much.
+        self.any.swap(true, Ordering::AcqRel);
     }
 }
 
 /// The lock, until it is dropped. Fields are dropped in their order: unlock, then wake.
 pub(crate) struct Guard<'a, S> {
-    holder: &'a Holder,
     value: MutexGuard<'a, S>,
-    _wake: WakeAll<'a>,
+    lock: Unlocked<'a, S>,
 }
 
 impl<S> Drop for Guard<'_, S> {
     #[inline]
     fn drop(&mut self) {
-        self.holder.thread.store(0, Ordering::Relaxed);
-        self.holder.asks.store(0, Ordering::Relaxed);
+        let Holder { thread, asks, .. } = &*self.lock.0.holder;
+        thread.store(0, Ordering::Relaxed);
+        asks.store(0, Ordering::Relaxed);
     }
 }
 
@@ -173,24 +176,23 @@ impl<S> DerefMut for Guard<'_, S> {
     }
 }
 
-struct WakeAll<'a>(&'a Waiters);
+/// Wakes who waits, when it is dropped: after the value's guard.
+struct Unlocked<'a, S>(&'a Lock<S>);
 
-impl Drop for WakeAll<'_> {
+impl<S> Drop for Unlocked<'_, S> {
     #[inline]
     fn drop(&mut self) {
-        fence(Ordering::SeqCst);
-        if self.0.any.load(Ordering::Relaxed) {
-            self.wake();
+        if self.0.waiters.any.swap(false, Ordering::AcqRel) {
+            self.0.waiters.wake();
         }
     }
 }
 
-impl WakeAll<'_> {
+impl Waiters {
     #[cold]
     fn wake(&self) {
         let wakers = {
-            let mut wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            self.0.any.store(false, Ordering::Relaxed);
+            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *wakers)
         };
         for waker in wakers {

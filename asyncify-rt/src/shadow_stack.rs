@@ -13,7 +13,7 @@ use wasmtime::Global;
 
 use crate::abi::{self, address};
 use crate::cx::GuestCx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Thin};
 use crate::memory;
 use crate::module::PointerWidth;
 
@@ -179,7 +179,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
 
     /// A place for a call that starts.
     #[inline]
-    pub(crate) fn enter_stack(&mut self, may_suspend: bool) -> Result<Frame> {
+    pub(crate) fn enter_stack(&mut self, may_suspend: bool) -> Thin<Frame> {
         let Some(base) = self.stack_pointer() else {
             return Ok(Frame { base: 0, region: None });
         };
@@ -192,7 +192,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Puts a parked call's part back in place.
-    pub(crate) fn resume_stack(&mut self, part: ShadowPart) -> Result<Frame> {
+    pub(crate) fn resume_stack(&mut self, part: ShadowPart) -> Thin<Frame> {
         match part {
             ShadowPart::None => Ok(Frame { base: 0, region: None }),
             ShadowPart::Main { pointer, base } => {
@@ -216,7 +216,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Leaves the stack to others while the call is parked.
-    pub(crate) fn park_stack(&mut self, frame: Frame) -> Result<ShadowPart> {
+    pub(crate) fn park_stack(&mut self, frame: Frame) -> Thin<ShadowPart> {
         let Some(pointer) = self.stack_pointer() else {
             return Ok(ShadowPart::None);
         };

@@ -5,8 +5,9 @@
 
 use crate::abi::{HEADER, Struct};
 use crate::cx::GuestCx;
-use crate::error::{Error, Result};
-use crate::memory;
+use crate::error::{Error, Thin};
+use crate::memory::{self, OutOfBounds};
+use crate::module::PointerWidth;
 
 /// Bytes that a first window has for frames.
 pub(crate) const DEFAULT_SIZE: u64 = 64 << 10;
@@ -20,11 +21,13 @@ pub(crate) struct Window {
     slack: u64,
     /// Bytes that the next window needs.
     wanted: u64,
+    /// Whether its struct says that it is empty, as a rewinding has just been seen to leave it.
+    is_open: bool,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { base: None, size: 0, slack: 0, wanted: DEFAULT_SIZE }
+        Self { base: None, size: 0, slack: 0, wanted: DEFAULT_SIZE, is_open: false }
     }
 }
 
@@ -52,7 +55,14 @@ impl Window {
             return false;
         }
         (self.size, self.slack, self.wanted) = (size, all - size, size);
+        self.close();
         true
+    }
+
+    /// Forgets what was seen of it: a call begins, and the memory may be another.
+    #[inline]
+    pub(crate) fn close(&mut self) {
+        self.is_open = false;
     }
 
     fn start(&self) -> u64 {
@@ -60,16 +70,26 @@ impl Window {
     }
 }
 
+#[cold]
+fn gone(range: OutOfBounds) -> Error {
+    Error::out_of_step(format!("the window is gone: {range}"))
+}
+
 impl<T: Send + 'static> GuestCx<'_, T> {
     /// Sees to it that there is a window for at least `needed` bytes, and as large as is wanted.
-    pub(crate) fn ensure_window(&mut self, needed: u64) -> Result<()> {
+    pub(crate) fn ensure_window(&mut self, needed: u64) -> Thin<()> {
         let limit = self.rt().limits.window_bytes;
-        let window = &mut self.rt().window;
+        let window = &self.rt().window;
         let size = window.wanted.max(needed).min(limit.max(needed));
         if window.base.is_some() && window.size >= size {
             return Ok(());
         }
-        let old = window.base;
+        self.replace_window(size, needed)
+    }
+
+    #[cold]
+    fn replace_window(&mut self, size: u64, needed: u64) -> Thin<()> {
+        let old = self.rt().window.base;
         // Behind the frames lies as much again, up to a page, so that a near miss is told from
         // damage, and succeeds.
         let slack = size.min(64 << 10);
@@ -77,7 +97,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let room = match self.make_room("the window", total) {
             Ok(room) => room,
             Err(Error::NoRoom { .. }) if self.rt().window.stretch(needed) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let base = room.start;
         let slack = room.end.saturating_sub(base).saturating_sub(HEADER + size);
@@ -86,6 +106,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         }
         let window = &mut self.rt().window;
         (window.base, window.size, window.slack) = (Some(base), size, slack);
+        window.close();
         self.rt().stats.window_bytes = size;
         if let Some(old) = old {
             self.give_back(old);
@@ -94,72 +115,79 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Makes the window empty, for an unwinding.
-    pub(crate) fn open_window(&mut self) -> Result<()> {
-        let start = self.rt().window.start();
-        self.write_struct(start)
+    pub(crate) fn open_window(&mut self) -> Thin<()> {
+        if std::mem::take(&mut self.rt().window.is_open) {
+            return Ok(());
+        }
+        self.put(&[])
     }
 
     /// Puts a call's frames back, for a rewinding.
-    pub(crate) fn fill_window(&mut self, frames: &[u8]) -> Result<()> {
+    pub(crate) fn fill_window(&mut self, frames: &[u8]) -> Thin<()> {
         self.ensure_window(frames.len() as u64)?;
-        let start = self.rt().window.start();
-        let len = frames.len() as u64;
-        memory::slice_mut(self.memory_mut(), start, len)
-            .map_err(|range| Error::out_of_step(format!("the window is gone: {range}")))?
-            .copy_from_slice(frames);
-        self.write_struct(start.saturating_add(len))
+        self.rt().window.close();
+        self.put(frames)
     }
 
-    fn write_struct(&mut self, pos: u64) -> Result<()> {
+    /// Writes the struct, and the frames that it says are there.
+    fn put(&mut self, frames: &[u8]) -> Thin<()> {
+        let (base, width) = self.window_base()?;
+        let (start, size) = (base.saturating_add(HEADER), self.rt().window.size);
+        let len = frames.len() as u64;
+        let (pos, end) = (start.saturating_add(len), start.saturating_add(size));
+        let memory = self.memory_mut();
+        Struct { pos, end }.write(memory, base, width).map_err(gone)?;
+        memory::slice_mut(memory, start, len).map_err(gone)?.copy_from_slice(frames);
+        Ok(())
+    }
+
+    fn window_base(&mut self) -> Thin<(u64, PointerWidth)> {
         let rt = self.rt();
-        let (base, end) = (rt.window.base, rt.window.start().saturating_add(rt.window.size));
-        let (Some(base), Some(asyncify)) = (base, rt.asyncify) else {
-            return Err(Error::out_of_step("there is no window".to_owned()));
-        };
-        Struct { pos, end }
-            .write(self.memory_mut(), base, asyncify.width)
-            .map_err(|range| Error::out_of_step(format!("the window is gone: {range}")))
+        match (rt.window.base, &rt.asyncify) {
+            (Some(base), Some(asyncify)) => Ok((base, asyncify.width)),
+            _ => Err(Error::out_of_step("there is no window".to_owned()).into()),
+        }
     }
 
     /// Takes the frames out of the window, into `frames`.
-    pub(crate) fn take_frames(&mut self, mut frames: Vec<u8>) -> Result<Unwound> {
-        let pos = self.window_pos()?;
+    pub(crate) fn take_frames(&mut self, mut frames: Vec<u8>) -> Thin<Unwound> {
+        let (base, width) = self.window_base()?;
         let limit = self.rt().limits.window_bytes;
-        let window = &mut self.rt().window;
-        let (start, size, slack) = (window.start(), window.size, window.slack);
+        let window = &self.rt().window;
+        let (start, size, slack) = (base.saturating_add(HEADER), window.size, window.slack);
+        let memory = self.memory();
+        let pos = Struct::pos(memory, base, width).map_err(gone)?;
         let Some(len) = pos.checked_sub(start) else {
             return Ok(Unwound::Astray { pos });
         };
-        if len > size {
-            window.wanted = len.saturating_mul(2);
-        }
         if len > limit && len <= size.saturating_add(slack) {
-            return Err(Error::limit("bytes of the window", limit));
+            return Err(Error::limit("bytes of the window", limit).into());
         }
         if len > size.saturating_add(slack) {
+            self.rt().window.wanted = len.saturating_mul(2);
             return Ok(Unwound::Overflow { needed: len, size });
         }
-        let bytes = memory::slice(self.memory(), start, len)
-            .map_err(|range| Error::out_of_step(format!("the window is gone: {range}")))?;
+        let bytes = memory::slice(memory, start, len).map_err(gone)?;
         frames.clear();
         frames.extend_from_slice(bytes);
+        if len > size {
+            self.rt().window.wanted = len.saturating_mul(2);
+        }
         let stats = &mut self.rt().stats;
         stats.most_window_bytes = stats.most_window_bytes.max(len);
         Ok(Unwound::Frames(frames))
     }
 
     /// Whether a rewinding has taken all frames out again.
-    pub(crate) fn is_window_empty(&mut self) -> Result<bool> {
-        Ok(self.window_pos()? == self.rt().window.start())
+    pub(crate) fn is_window_empty(&mut self) -> Thin<bool> {
+        let is_empty = self.window_pos()? == self.rt().window.start();
+        self.rt().window.is_open = is_empty;
+        Ok(is_empty)
     }
 
-    fn window_pos(&mut self) -> Result<u64> {
-        let rt = self.rt();
-        let (Some(base), Some(asyncify)) = (rt.window.base, rt.asyncify) else {
-            return Err(Error::out_of_step("there is no window".to_owned()));
-        };
-        Struct::pos(self.memory(), base, asyncify.width)
-            .map_err(|range| Error::out_of_step(format!("the window is gone: {range}")))
+    fn window_pos(&mut self) -> Thin<u64> {
+        let (base, width) = self.window_base()?;
+        Ok(Struct::pos(self.memory(), base, width).map_err(gone)?)
     }
 
     /// After a trap while unwinding: the bytes that were needed so far and the window's size, if

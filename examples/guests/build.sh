@@ -106,6 +106,10 @@ instrument src/memory64.wat memory64 env.wait --enable-memory64
 instrument src/yielding.wat yielding env.yield_now,env.pause
 optimize src/yielding.wat yielding-plain
 
+instrument src/bench.wat bench env.ready,env.bytes,env.pause
+optimize src/bench.wat bench-whole --asyncify
+optimize src/bench.wat bench-plain
+
 if $check; then
     status=0
     while read -r name; do

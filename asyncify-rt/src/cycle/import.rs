@@ -2,7 +2,7 @@
 
 use super::set_state;
 use crate::cx::GuestCx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Thin};
 use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
 use crate::state::{Pending, Resuming, Runtime};
 
@@ -14,29 +14,29 @@ pub(crate) enum Entered {
     Resumed(Resuming),
 }
 
-/// A suspending import is entered.
+/// A suspending import is entered. Its name is asked for only where it is told.
 #[inline]
-pub(crate) fn enter_suspending<T: Send + 'static>(
+pub(crate) fn enter_suspending<'i, T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
-    import: (&str, &str),
-) -> Result<Entered> {
+    import: impl FnOnce() -> (&'i str, &'i str),
+) -> Thin<Entered> {
     match cx.rt().machine.import(Kind::Suspending) {
         Ok(Entry::Run) => Ok(Entered::Called),
-        Ok(Entry::Answer) => stop_rewind(cx, import).map(Entered::Resumed),
-        Err(fault) => Err(tell(cx.rt(), fault, import)),
+        Ok(Entry::Answer) => Ok(Entered::Resumed(stop_rewind(cx, import())?)),
+        Err(fault) => Err(tell(cx.rt(), fault, import()).into()),
     }
 }
 
 /// A plain import is entered, or a trampoline.
 #[inline]
-pub(crate) fn enter_plain<T: Send + 'static>(
+pub(crate) fn enter_plain<'i, T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
     kind: Kind,
-    import: (&str, &str),
-) -> Result<()> {
+    import: impl FnOnce() -> (&'i str, &'i str),
+) -> Thin<()> {
     match cx.rt().machine.import(kind) {
         Ok(_) => Ok(()),
-        Err(fault) => Err(tell(cx.rt(), fault, import)),
+        Err(fault) => Err(tell(cx.rt(), fault, import()).into()),
     }
 }
 
@@ -44,26 +44,27 @@ pub(crate) fn enter_plain<T: Send + 'static>(
 pub(crate) fn start_unwind<T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
     pending: Box<dyn Pending>,
-) -> Result<()> {
+) -> Thin<()> {
     let rt = cx.rt();
     if rt.asyncify.is_none() {
         return Err(Error::NotInstrumented {
             wasm_opt_args: format!("--pass-arg=asyncify-imports@{}", pending.import()),
             suspending: vec![pending.import()],
-        });
+        }
+        .into());
     }
     let record = rt.run.key.and_then(|key| rt.parked.get(key));
     if record.map_or(0, |record| record.suspensions) >= rt.limits.suspensions_per_call {
-        return Err(Error::limit("suspensions of one call", rt.limits.suspensions_per_call));
+        return Err(Error::limit("suspensions of one call", rt.limits.suspensions_per_call).into());
     }
     if rt.stats.parked_calls >= rt.limits.parked_calls {
-        return Err(Error::limit("parked calls", rt.limits.parked_calls as u64));
+        return Err(Error::limit("parked calls", rt.limits.parked_calls as u64).into());
     }
     if rt.stats.parked_calls > 0
         && let Some(reason) = rt.stack.uncertain()
     {
         let (import, reason) = (pending.import(), reason.to_owned());
-        return Err(Error::StackPointerUncertain { import, reason });
+        return Err(Error::StackPointerUncertain { import, reason }.into());
     }
     cx.ensure_window(0)?;
     cx.open_window()?;
@@ -73,20 +74,18 @@ pub(crate) fn start_unwind<T: Send + 'static>(
 }
 
 /// Ends a rewinding in the import where it should.
-fn stop_rewind<T: Send + 'static>(
-    cx: &mut GuestCx<'_, T>,
-    import: (&str, &str),
-) -> Result<Resuming> {
+fn stop_rewind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, import: (&str, &str)) -> Thin<Resuming> {
     let Some(resuming) = cx.rt().run.resuming.take_if(|resuming| resuming.pending.id() == import)
     else {
-        return Err(astray(cx.rt(), import));
+        return Err(astray(cx.rt(), import).into());
     };
     set_state(cx, Phase::Normal)?;
     if !cx.is_window_empty()? {
         return Err(Error::out_of_step(format!(
             "not all frames were rewound before `{}.{}` was reached",
             import.0, import.1
-        )));
+        ))
+        .into());
     }
     Ok(resuming)
 }

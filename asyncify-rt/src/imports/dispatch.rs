@@ -55,7 +55,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         let index = self.definitions.len();
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
             let mut cx = GuestCx::calling(&mut caller);
-            let (answer, out) = match cycle::enter_suspending(&mut cx, info.id())? {
+            let (answer, kept, out) = match cycle::enter_suspending(&mut cx, || info.id())? {
                 Entered::Called => {
                     let (params, out) = P::Values::split(values);
                     let owned = P::own(&mut cx, params, info.site())?;
@@ -64,7 +64,10 @@ impl<T: Send + 'static> AsyncImports<T> {
                     let host = task.host.take().unwrap_or_else(|| Arc::clone(&host));
                     let ready = task.start(body(host, owned), &rt.run.waker, &rt.holder);
                     match ready {
-                        Some(answer) => (answer, out),
+                        Some((host, answer, kept)) => {
+                            task.host = Some(host);
+                            (answer, kept, out)
+                        }
                         None => {
                             task.out = Some(out);
                             if let Some(task) = rt.tasks[index].take() {
@@ -83,16 +86,15 @@ impl<T: Send + 'static> AsyncImports<T> {
                         return Err(other_signature(info.id()).into());
                     };
                     let answer = task.finish().zip(task.out.take());
+                    let ((host, answer, kept), out) =
+                        answer.ok_or_else(|| other_signature(info.id()))?;
+                    task.host = Some(host);
                     if let Some(place) = cx.rt().tasks.get_mut(index) {
                         *place = Some(task);
                     }
-                    answer.ok_or_else(|| other_signature(info.id()))?
+                    (answer, kept, out)
                 }
             };
-            let (host, answer, kept) = answer;
-            if let Some(task) = Task::<H, Fut, M::Params>::kept(&mut cx.rt().tasks, index) {
-                task.host = Some(host);
-            }
             P::finish(&mut cx, kept, info.site())?;
             let sent = M::send(&mut cx, out, answer);
             Ok(sent.map_err(|cause| info.site().result().error(cause))?)
@@ -112,10 +114,11 @@ impl<T: Send + 'static> AsyncImports<T> {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
             let mut cx = GuestCx::calling(&mut caller);
-            cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
+            cycle::enter_plain(&mut cx, Kind::Plain, || info.id())?;
             let (params, out) = P::Values::split(values);
             let (staged, mut kept) = P::stage(&mut cx, params, info.site())?;
-            let answer = body(&host, P::lend(staged, &mut kept, cx.memory(), info.site())?);
+            let memory = if P::LENDS { cx.memory() } else { &[] };
+            let answer = body(&host, P::lend(staged, &mut kept, memory, info.site())?);
             P::finish(&mut cx, kept, info.site())?;
             let sent = M::send(&mut cx, out, answer);
             Ok(sent.map_err(|cause| info.site().result().error(cause))?)
@@ -139,7 +142,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
             let mut cx = GuestCx::calling(&mut caller);
-            cycle::enter_plain(&mut cx, Kind::Plain, info.id())?;
+            cycle::enter_plain(&mut cx, Kind::Plain, || info.id())?;
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = body(&host, &mut cx, owned);
@@ -168,7 +171,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
             let mut cx = GuestCx::calling(&mut caller);
-            cycle::enter_plain(&mut cx, Kind::Trampoline, info.id())?;
+            cycle::enter_plain(&mut cx, Kind::Trampoline, || info.id())?;
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = cycle::through(&mut cx, |cx| body(&host, cx, owned));
@@ -218,7 +221,7 @@ where
     T: Send + 'static,
     F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap>,
 {
-    match cycle::enter_suspending(cx, (&import.0, &import.1))? {
+    match cycle::enter_suspending(cx, || (&import.0, &import.1))? {
         Entered::Called => match body(cx, params).map_err(Trap::into_error)? {
             ImportResult::Sync(results) => Ok(Some(results)),
             ImportResult::Async(future) => {
@@ -226,7 +229,10 @@ where
                 let rt = cx.rt();
                 match task.start(&rt.run.waker, &rt.holder) {
                     Some(answer) => answer.map(Some).map_err(Trap::into_error),
-                    None => cycle::start_unwind(cx, Box::new(task)).map(|()| None),
+                    None => {
+                        cycle::start_unwind(cx, Box::new(task))?;
+                        Ok(None)
+                    }
                 }
             }
         },

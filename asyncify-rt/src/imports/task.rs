@@ -57,23 +57,24 @@ where
         import: &'static ImportInfo,
     ) -> Result<&'a mut Self> {
         if Self::kept(tasks, index).is_none() {
-            if tasks.len() <= index {
-                tasks.resize_with(index + 1, || None);
-            }
-            tasks[index] = Some(Box::new(Self {
-                import,
-                future: Box::pin(None),
-                output: None,
-                host: None,
-                out: None,
-            }));
+            Self::make(tasks, index, import);
         }
         Self::kept(tasks, index).ok_or_else(|| Error::out_of_step("a task is gone".to_owned()))
     }
 
+    #[cold]
+    fn make(tasks: &mut Vec<Option<Box<dyn Pending>>>, index: usize, import: &'static ImportInfo) {
+        if tasks.len() <= index {
+            tasks.resize_with(index + 1, || None);
+        }
+        let future = Box::pin(None);
+        let task = Self { import, future, output: None, host: None, out: None };
+        tasks[index] = Some(Box::new(task));
+    }
+
     /// The task of the import with this index.
     #[inline]
-    pub(crate) fn kept(tasks: &mut [Option<Box<dyn Pending>>], index: usize) -> Option<&mut Self> {
+    fn kept(tasks: &mut [Option<Box<dyn Pending>>], index: usize) -> Option<&mut Self> {
         let task: &mut dyn std::any::Any = &mut **tasks.get_mut(index)?.as_mut()?;
         task.downcast_mut()
     }

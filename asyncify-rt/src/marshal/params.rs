@@ -114,6 +114,8 @@ pub trait Param: 'static {
     type Staged;
     /// What a plain import is handed.
     type Lent<'a>;
+    /// Whether that borrows the guest's memory: looking it up costs more than a plain number.
+    const LENDS: bool;
 
     /// Converts for a suspending import.
     ///
@@ -163,6 +165,7 @@ where
     type Kept = ();
     type Staged = V;
     type Lent<'a> = V;
+    const LENDS: bool = false;
 
     fn own<T: Send + 'static>(cx: &mut GuestCx<'_, T>, values: Self::Values) -> Result<V, Trap> {
         V::from_guest(cx, V::Abi::from_values(values))
@@ -193,6 +196,7 @@ impl<B: Borrowed + ?Sized> Param for Ref<B> {
     type Kept = ();
     type Staged = Slice;
     type Lent<'a> = &'a B;
+    const LENDS: bool = true;
 
     fn own<T: Send + 'static>(
         cx: &mut GuestCx<'_, T>,
@@ -255,6 +259,7 @@ impl<B: Writable + ?Sized> Param for Mut<B> {
     type Kept = OutBuf;
     type Staged = ();
     type Lent<'a> = &'a mut B;
+    const LENDS: bool = false;
 
     fn own<T: Send + 'static>(
         cx: &mut GuestCx<'_, T>,
@@ -291,6 +296,8 @@ pub trait Params: 'static {
     type Staged;
     /// [`Param::Lent`] of each.
     type Lent<'a>;
+    /// Whether any of them [borrows the guest's memory](Param::LENDS).
+    const LENDS: bool;
 
     /// [`Param::own`] for each, in order.
     ///
@@ -340,6 +347,7 @@ impl Params for () {
     type Kept = ();
     type Staged = ();
     type Lent<'a> = ();
+    const LENDS: bool = false;
 
     fn own<T: Send + 'static>(_: &mut GuestCx<'_, T>, (): (), _: Site<'_>) -> Result<()> {
         Ok(())
@@ -368,6 +376,7 @@ where
     type Kept = (P::Kept, R::Kept);
     type Staged = (P::Staged, R::Staged);
     type Lent<'a> = (P::Lent<'a>, R::Lent<'a>);
+    const LENDS: bool = P::LENDS || R::LENDS;
 
     #[inline]
     fn own<T: Send + 'static>(

@@ -26,6 +26,7 @@ impl PointerWidth {
     /// assert_eq!(PointerWidth::Memory64.bytes(), 8);
     /// ```
     #[must_use]
+    #[inline]
     pub fn bytes(self) -> u32 {
         match self {
             Self::Memory32 => 4,

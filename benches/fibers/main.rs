@@ -1,0 +1,32 @@
+//! Both ways to let a guest wait, side by side: fibers under a plain guest, and this library under
+//! an instrumented one.
+
+mod pair;
+mod parked;
+mod rows;
+
+use asyncify_benches::{chart, docs, table};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(figure) = parked::child(&args) {
+        println!("{figure}");
+        return;
+    }
+    let quick = args.iter().any(|arg| arg == "--quick");
+    let mut pairs = pair::Pairs::new(quick);
+    rows::imports(&mut pairs);
+    rows::exports(&mut pairs);
+    rows::suspensions(&mut pairs);
+    rows::instances(&mut pairs);
+    rows::computing(&mut pairs);
+    let mut rows = pairs.rows;
+    rows.extend(parked::rows(quick));
+
+    println!("\n{}", table::render(&rows, "theirs"));
+    let compared: Vec<_> = rows.iter().filter(|row| row.at_most.is_some()).cloned().collect();
+    let folder = docs();
+    table::write(&folder, "fibers.json", &table::json(&rows));
+    let title = "Time and memory, this library : fibers (shorter is better)";
+    table::write(&folder, "fibers.svg", &chart::ratios(title, &compared));
+}
