@@ -175,7 +175,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 Ok(start..range_end(start, size))
             }
             Source::Range(range) => {
-                let start = range.start.next_multiple_of(ALIGN.into());
+                let start = range.start.checked_next_multiple_of(ALIGN.into()).unwrap_or(u64::MAX);
                 let end = start.checked_add(size).filter(|end| *end <= range.end);
                 let end = end.ok_or_else(|| no_room("the range that was named is used up"))?;
                 range.start = end;

@@ -82,7 +82,8 @@ fn an_allocator_that_traps_poisons() {
     let desk = Desk::new();
     let guest = guest_of(&desk, &allocator("unreachable"), Place::Auto);
     let error = fails(&mut call(&guest, "run", 5));
-    assert!(matches!(&error, Error::Trap { function, .. } if function == "run"), "{error:?}");
+    let named = matches!(&error, Error::Trap { function, .. } if function.contains("allocator"));
+    assert!(named, "{error:?}");
     assert!(block_on(guest.is_poisoned()).unwrap());
     assert_eq!(desk.dropped(), 1);
 }
