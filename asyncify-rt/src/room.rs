@@ -175,15 +175,16 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 Ok(start..range_end(start, size))
             }
             Source::Range(range) => {
-                let start = range.start.checked_next_multiple_of(ALIGN.into()).unwrap_or(u64::MAX);
-                let end = start.checked_add(size).filter(|end| *end <= range.end);
-                let end = end.ok_or_else(|| no_room("the range that was named is used up"))?;
-                range.start = end;
-                if end <= self.memory().len() as u64 {
-                    Ok(start..end)
-                } else {
-                    Err(no_room("the range that was named lies outside the memory"))
+                let (first, last) = (range.start, range.end);
+                let start = first.checked_next_multiple_of(ALIGN.into());
+                let room = start.and_then(|start| Some(start..start.checked_add(size)?));
+                let room = room.filter(|room| room.end <= last);
+                let room = room.ok_or_else(|| no_room("the range that was named is used up"))?;
+                if room.end > self.memory().len() as u64 {
+                    return Err(no_room("the range that was named lies outside the memory"));
                 }
+                self.rt().room.source = Source::Range(room.end..last);
+                Ok(room)
             }
             Source::Grow => {
                 let memory = self.rt().memory.ok_or(Error::NoMemory)?;
