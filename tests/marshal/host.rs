@@ -176,7 +176,10 @@ pub(crate) trait Lending {
 }
 
 /// The same imports, plain: text and bytes are lent from the guest's memory.
-pub(crate) struct Plain;
+#[derive(Default)]
+pub(crate) struct Plain {
+    pub(crate) texts: std::sync::atomic::AtomicU32,
+}
 
 #[asyncify::imports(module = "env")]
 impl Plain {
@@ -184,31 +187,32 @@ impl Plain {
         x
     }
     fn take_str(&self, text: &str) -> u32 {
+        self.texts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
     }
-    fn take_bytes(&self, bytes: &[u8]) -> u32 {
+    fn take_bytes(bytes: &[u8]) -> u32 {
         bytes.iter().map(|byte| u32::from(*byte)).sum()
     }
-    fn fill(&self, out: &mut OutBuf) -> Result<u32, Errno> {
+    fn fill(out: &mut OutBuf) -> Result<u32, Errno> {
         write!(out, "{} bytes fit", out.capacity())?;
         Ok(u32::try_from(out.written().len()).unwrap_or(u32::MAX))
     }
-    fn mixed(&self, a: u32, text: &str, b: i64, c: f64, out: &mut OutBuf) -> Result<u32, Errno> {
+    fn mixed(a: u32, text: &str, b: i64, c: f64, out: &mut OutBuf) -> Result<u32, Errno> {
         write!(out, "{a} {text} {b} {c}")?;
         Ok(u32::try_from(out.written().len()).unwrap_or(u32::MAX))
     }
-    fn make_string(&self, n: u32) -> String {
+    fn make_string(n: u32) -> String {
         "ö".repeat(n as usize)
     }
     #[asyncify(result = "out")]
-    fn make_string_or(&self, n: u32) -> Result<String, Errno> {
+    fn make_string_or(n: u32) -> Result<String, Errno> {
         if n > 100 { Err(Errno::RANGE) } else { Ok("o".repeat(n as usize)) }
     }
-    fn fallible(&self, x: u32) -> Result<u32, Trap> {
+    fn fallible(x: u32) -> Result<u32, Trap> {
         if x == 13 { Err(HadEnough(x).into()) } else { Ok(x + 1) }
     }
     /// Calls the guest back.
-    fn echo_u32<T: Send + 'static>(&self, cx: &mut GuestCx<'_, T>, x: u32) -> Result<u32, Trap> {
+    fn echo_u32<T: Send + 'static>(cx: &mut GuestCx<'_, T>, x: u32) -> Result<u32, Trap> {
         let live: u32 = cx.call("live_allocations", ())?;
         Ok(x + live)
     }

@@ -3,7 +3,8 @@
 
 mod host;
 
-use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use asyncify::wasmtime::Engine;
 use asyncify::{Errno, Error, Guest, Lent, Module};
@@ -24,6 +25,7 @@ fn module() -> Module {
 }
 
 /// Runs `test` with imports that answer at once, and with ones that suspend.
+#[allow(clippy::needless_pass_by_value, reason = "a test is one closure")]
 fn both(test: impl AsyncFn(&Run)) {
     for suspends in [false, true] {
         block_on(async {
@@ -290,7 +292,8 @@ fn arguments_are_freed_when_a_call_is_dropped() {
 #[test]
 fn plain_imports_take_and_answer_the_same() {
     block_on(async {
-        let guest = Guest::builder(&module()).imports(Plain).trap_unknown_imports();
+        let host = Arc::new(Plain::default());
+        let guest = Guest::builder(&module()).shared_imports(host.clone()).trap_unknown_imports();
         let guest = guest.instantiate().await.unwrap();
         let app: GuestedExports = guest.exports().unwrap();
         assert_eq!(app.call_echo_u8(255).await.unwrap(), 255);
@@ -310,6 +313,7 @@ fn plain_imports_take_and_answer_the_same() {
         assert_eq!(error.downcast_ref::<HadEnough>().unwrap().0, 13);
         assert_eq!(app.call_echo_u32(7).await.unwrap(), 7);
         assert_eq!(app.live_allocations().await.unwrap(), 0);
+        assert_eq!(host.texts.load(Ordering::Relaxed), 1, "bad text never reaches the host");
     });
 }
 

@@ -10,8 +10,8 @@ use futures::future::join_all;
 use wasmtime::{Config, Engine, FuncType, V128, Val, ValType};
 
 use crate::common::{
-    Desk, answer, assert_error, block_on, call, ends, example, import, instantiate, park,
-    yield_now, yielding_wait,
+    Desk, answer, block_on, call, ends, example, import, instantiate, park, yield_now,
+    yielding_wait,
 };
 
 /// Ready at once, after one yield, after several.
