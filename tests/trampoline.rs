@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use asyncify::wasmtime::Engine;
-use asyncify::{Guest, GuestCx, Imports, Module, Trap, WeakGuest};
+use asyncify::{Guest, GuestCx, Module, Trap, WeakGuest};
 
 #[derive(Default)]
 struct Host {
@@ -25,7 +25,6 @@ impl Host {
 
     #[asyncify(trampoline)]
     fn invoke_ii<T: Send + 'static>(
-        &self,
         cx: &mut GuestCx<'_, T>,
         entry: u32,
         x: u32,
@@ -34,12 +33,11 @@ impl Host {
     }
 
     #[asyncify(trampoline)]
-    fn try_ii<T: Send + 'static>(&self, cx: &mut GuestCx<'_, T>, entry: u32, x: u32) -> u32 {
+    fn try_ii<T: Send + 'static>(cx: &mut GuestCx<'_, T>, entry: u32, x: u32) -> u32 {
         cx.call_table("table", entry, x).unwrap_or(u32::MAX)
     }
 
     fn call_ii<T: Send + 'static>(
-        &self,
         cx: &mut GuestCx<'_, T>,
         entry: u32,
         x: u32,
