@@ -327,16 +327,19 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
         if let Some(parked) = &mut progress.parked {
             std::task::ready!(parked.poll(target.guest(), cx));
         }
-        let mut guard = match std::task::ready!(target.guest().poll_lock(cx)) {
-            Ok(guard) => guard,
-            Err(error) => return Poll::Ready(Err(error.into())),
+        let waker = cx.waker();
+        let ran = target.guest().poll_with(&mut Context::from_waker(waker), |guest| {
+            let ran = progress.run(&**target, guest, waker);
+            if !progress.placed.is_empty() && !matches!(ran, Ok(None)) {
+                guest.free_all(std::mem::take(&mut progress.placed));
+            }
+            ran
+        });
+        let ran = match std::task::ready!(ran) {
+            Ok(ran) => ran,
+            Err(refused) => return Poll::Ready(Err(refused.into())),
         };
-        let mut guest = GuestCx::of(&mut guard);
-        let ended = progress.run(&**target, &mut guest, cx.waker());
-        if !progress.placed.is_empty() && !matches!(ended, Ok(None)) {
-            guest.free_all(std::mem::take(&mut progress.placed));
-        }
-        match ended {
+        match ran {
             // The import's future was polled just now, with this waker. Polling it again at once
             // would swallow a `yield_now` and starve the executor.
             Ok(None) => Poll::Pending,

@@ -311,6 +311,24 @@ impl<T: Send + 'static> Guest<T> {
         }
     }
 
+    /// Hands the guest to `f`, or wakes when no other call runs in it.
+    #[inline]
+    pub(crate) fn poll_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        f: impl FnOnce(&mut GuestCx<'_, T>) -> R,
+    ) -> Poll<Thin<R>> {
+        let mail = &self.inner.mail;
+        let polled = self.inner.lock.poll_with(cx, |store| {
+            let mut guest = GuestCx::of(store);
+            if let Some(letters) = mail.collect() {
+                read(&mut guest, letters);
+            }
+            f(&mut guest)
+        });
+        polled.map_err(|_| Error::Reentered.into())
+    }
+
     pub(crate) fn poisonings(&self) -> u32 {
         self.inner.holder.poisonings()
     }
@@ -367,22 +385,22 @@ impl<T: Send + 'static> Guard<'_, T> {
             self.set_epoch_deadline(ticks);
         }
         if let Some(letters) = mail.collect() {
-            self.read(letters);
+            read(&mut GuestCx::of(&mut self.0), letters);
         }
     }
+}
 
-    #[cold]
-    fn read(&mut self, letters: Letters) {
-        let mut cx = GuestCx::of(&mut self.0);
-        for (key, waker) in letters.wakers {
-            if let Some(record) = cx.rt().parked.get_mut(key) {
-                record.waker = waker;
-            }
+/// Does what calls asked for when they did not have the lock.
+#[cold]
+fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
+    for (key, waker) in letters.wakers {
+        if let Some(record) = cx.rt().parked.get_mut(key) {
+            record.waker = waker;
         }
-        for (key, placed) in letters.dropped {
-            cycle::discard(&mut cx, key);
-            cx.free_all(placed);
-        }
+    }
+    for (key, placed) in letters.dropped {
+        cycle::discard(cx, key);
+        cx.free_all(placed);
     }
 }
 
