@@ -186,7 +186,7 @@ struct Parked<K> {
     /// The import that it waits in; `None` while the guest runs.
     pending: Option<Box<dyn Pending>>,
     /// The answer to give instead of the import's.
-    instead: Option<Vec<Val>>,
+    instead: Option<Box<[Val]>>,
     /// Whether the import can be answered.
     answered: bool,
     kept: K,
@@ -355,7 +355,7 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
         match &mut self.progress.parked {
             Some(Parked { pending: Some(pending), answered, instead, .. }) if !*answered => {
                 pending.abandon();
-                *instead = Some(answer.to_vec());
+                *instead = Some(answer.into());
                 *answered = true;
                 Ok(())
             }

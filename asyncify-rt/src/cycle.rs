@@ -326,7 +326,7 @@ fn poison_after(rt: &mut Runtime, name: &str, error: Error) -> Error {
 /// Says that the guest's state cannot be trusted any more, to those that are parked as well.
 #[cold]
 pub(crate) fn poison(rt: &mut Runtime, cause: &str) {
-    let cause: Arc<str> = rt.poison.get_or_insert_with(|| cause.into()).clone();
+    let cause = rt.poison.get_or_insert_with(|| Arc::new(cause.to_owned())).clone();
     rt.holder.note_poisoning();
     for record in rt.parked.iter_mut() {
         record.dead.get_or_insert_with(|| cause.clone());
@@ -372,7 +372,9 @@ pub(crate) fn take_dead<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) ->
     let dead = rt.parked.get(key).and_then(|record| record.dead.clone());
     let cause = dead.or_else(|| rt.poison.clone());
     discard(cx, key);
-    Error::Poisoned { cause: cause.as_deref().unwrap_or("a call failed").to_owned() }
+    Error::Poisoned {
+        cause: cause.map_or_else(|| "a call failed".to_owned(), |cause| cause.to_string()),
+    }
 }
 
 /// What an error that came out of wasm means.

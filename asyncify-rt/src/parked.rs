@@ -16,7 +16,7 @@ pub(crate) struct Record {
     /// How often it has parked.
     pub(crate) suspensions: u64,
     /// Why it can never be resumed: the guest was poisoned while it was parked.
-    pub(crate) dead: Option<Arc<str>>,
+    pub(crate) dead: Option<Arc<String>>,
 }
 
 /// Names a record. A key outlives its record harmlessly.
@@ -117,6 +117,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// There may be a million of them.
+    #[test]
+    fn a_place_is_small() {
+        assert!(size_of::<Place>() <= 96, "{}", size_of::<Place>());
+    }
 
     fn record(suspensions: u64) -> Record {
         let waker = Waker::noop().clone();

@@ -105,8 +105,8 @@ pub(crate) enum ShadowPart {
     Main { pointer: u64, base: u64 },
     /// In a region, down to `pointer`.
     Region { region: u32, pointer: u64 },
-    /// On the host: the bytes from `pointer` on, up to `base`.
-    Copied { bytes: Box<[u8]>, pointer: u64, base: u64 },
+    /// On the host: the bytes from `pointer` on, up to where the call began.
+    Copied { bytes: Box<[u8]>, pointer: u64 },
 }
 
 impl ShadowPart {
@@ -205,12 +205,12 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 self.set_stack_pointer(pointer)?;
                 Ok(Frame { base, region: Some(region) })
             }
-            ShadowPart::Copied { bytes, pointer, base } => {
+            ShadowPart::Copied { bytes, pointer } => {
                 memory::slice_mut(self.memory_mut(), pointer, bytes.len() as u64)
                     .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
                     .copy_from_slice(&bytes);
                 self.set_stack_pointer(pointer)?;
-                Ok(Frame { base, region: None })
+                Ok(Frame { base: pointer.saturating_add(bytes.len() as u64), region: None })
             }
         }
     }
@@ -238,7 +238,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
             .into();
         self.set_stack_pointer(frame.base)?;
-        Ok(ShadowPart::Copied { bytes, pointer, base: frame.base })
+        Ok(ShadowPart::Copied { bytes, pointer })
     }
 
     /// Ends a call that ran to its end.

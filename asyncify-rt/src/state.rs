@@ -92,7 +92,7 @@ pub(crate) struct Runtime {
     /// A task for each typed import, kept so that a call of it allocates nothing.
     pub(crate) tasks: Vec<Option<Box<dyn Pending>>>,
     /// What the guest was poisoned by.
-    pub(crate) poison: Option<Arc<str>>,
+    pub(crate) poison: Option<Arc<String>>,
     pub(crate) limits: Limits,
     pub(crate) stats: Stats,
     pub(crate) store_limits: StoreLimits,
@@ -164,7 +164,7 @@ impl Default for Run {
 pub(crate) struct Resuming {
     pub(crate) pending: Box<dyn Pending>,
     /// The answer to give instead of the future's.
-    pub(crate) instead: Option<Vec<Val>>,
+    pub(crate) instead: Option<Box<[Val]>>,
 }
 
 /// An import that waits.

@@ -238,7 +238,7 @@ where
         },
         Entered::Resumed(resuming) => {
             if let Some(values) = resuming.instead {
-                return Ok(Some(values));
+                return Ok(Some(values.into_vec()));
             }
             let pending: Box<dyn Any> = resuming.pending;
             let answer = match pending.downcast::<DynTask>() {
