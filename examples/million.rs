@@ -40,9 +40,12 @@ const NOBODY: u32 = u32::MAX;
 #[asyncify::imports(module = "env")]
 impl Host {
     async fn wait(&self, tag: u32) -> u32 {
-        poll_fn(|_| match self.called.load(Ordering::Relaxed) == tag {
-            true => Poll::Ready(answer(tag)),
-            false => Poll::Pending,
+        poll_fn(|_| {
+            if self.called.load(Ordering::Relaxed) == tag {
+                Poll::Ready(answer(tag))
+            } else {
+                Poll::Pending
+            }
         })
         .await
     }
@@ -195,7 +198,7 @@ fn shuffle(order: &mut [u32]) {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let below = u128::from(random) * (last as u128 + 1) >> 64;
+        let below = (u128::from(random) * (last as u128 + 1)) >> 64;
         order.swap(last, usize::try_from(below).unwrap_or_default());
     }
 }
@@ -203,7 +206,7 @@ fn shuffle(order: &mut [u32]) {
 /// Shows how far it is, on a terminal.
 fn bar(what: &str, done: u32, of: u32) {
     const WIDTH: usize = 40;
-    if done % 20_000 != 0 || !stderr().is_terminal() {
+    if !done.is_multiple_of(20_000) || !stderr().is_terminal() {
         return;
     }
     let full = (done as usize * WIDTH) / of as usize;

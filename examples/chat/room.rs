@@ -12,7 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 const LINES: usize = 16;
 
 #[derive(Default)]
-pub struct Room {
+pub(crate) struct Room {
     visitors: Mutex<Visitors>,
 }
 
@@ -35,7 +35,7 @@ struct Said {
 
 impl Room {
     /// A number for a new visitor, and the lines that are for it.
-    pub fn enter(&self, said: Body) -> (u32, mpsc::Receiver<Vec<u8>>) {
+    pub(crate) fn enter(&self, said: Body) -> (u32, mpsc::Receiver<Vec<u8>>) {
         let (told, lines) = mpsc::channel(LINES);
         let said = AsyncMutex::new(Said { body: said.into_data_stream(), bytes: Vec::new() });
         let mut visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ impl Room {
         (id, lines)
     }
 
-    pub fn leave(&self, id: u32) {
+    pub(crate) fn leave(&self, id: u32) {
         self.visitors.lock().unwrap_or_else(PoisonError::into_inner).present.remove(&id);
     }
 

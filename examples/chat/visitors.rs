@@ -18,7 +18,7 @@ const SPEAKERS: usize = 10;
 /// Connections that are being made at one time; all of them stay open.
 const CONNECTING: usize = 512;
 
-pub async fn run(
+pub(crate) async fn run(
     address: SocketAddr,
     count: usize,
     guest: &Guest,
