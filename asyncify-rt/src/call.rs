@@ -69,7 +69,7 @@ impl<R> Call<R> {
         X: Target<T, Output = R>,
     {
         let span = CallSpan::new(target.name());
-        let progress = Progress { args: Some(args), parked: None, placed: Vec::new(), span };
+        let progress = Progress { args: Some(args), parked: None, placed: Box::default(), span };
         Self { body: Box::new(Running { target, progress }) }
     }
 
@@ -177,7 +177,7 @@ struct Progress<A, K> {
     /// Where it is parked; `None` before it parks and when it has ended.
     parked: Option<Parked<K>>,
     /// What was placed in the guest for the arguments.
-    placed: Vec<u32>,
+    placed: Box<[u32]>,
     span: CallSpan,
 }
 
@@ -273,7 +273,7 @@ impl<A, K> Progress<A, K> {
         cycle::check_poison(guest.rt())?;
         guest.rt().run.placed = Some(Vec::new());
         let values = target.place(guest, args);
-        self.placed = guest.rt().run.placed.take().unwrap_or_default();
+        self.placed = guest.rt().run.placed.take().unwrap_or_default().into();
         let (params, kept) = values?;
         let invoke = |store: StoreContextMut<'_, State<T>>| target.invoke(store, params);
         match cycle::enter(guest, target.name(), waker, target.may_suspend(), invoke)? {

@@ -484,7 +484,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     }
 
     /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.
-    pub(crate) fn free_all(&mut self, placed: Vec<u32>) {
+    pub(crate) fn free_all(&mut self, placed: Box<[u32]>) {
         for address in placed {
             if self.rt().poison.is_some() {
                 return;

@@ -84,9 +84,10 @@ where
     }
     let frames = std::mem::take(&mut record.frames);
     let shadow = std::mem::replace(&mut record.shadow, ShadowPart::None);
-    let held = frames.len() as u64 + shadow.host_bytes();
-    let placed = match cx.fill_window(&frames) {
-        Ok(()) => cx.resume_stack(shadow),
+    let held = frames.len() as u64;
+    let (unwound, copied) = frames.split_at(frames.len().saturating_sub(shadow.copied()));
+    let placed = match cx.fill_window(unwound) {
+        Ok(()) => cx.resume_stack(shadow, copied),
         Err(error) => Err(cx.drop_stack(&shadow).err().map_or(error, Into::into)),
     };
     let rt = cx.rt();
@@ -183,12 +184,12 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
     let key = rt.run.key;
     let record = key.and_then(|key| rt.parked.get_mut(key));
     let frames = record.map(|record| std::mem::take(&mut record.frames)).unwrap_or_default();
-    let frames = match cx.take_frames(frames)? {
+    let mut frames = match cx.take_frames(frames)? {
         Unwound::Frames(frames) if !frames.is_empty() => frames,
         unwound => return Err(not_unwound(&unwound, &*pending).into()),
     };
-    let shadow = cx.park_stack(frame)?;
-    let held = frames.len() as u64 + shadow.host_bytes();
+    let shadow = cx.park_stack(frame, &mut frames)?;
+    let held = frames.len() as u64;
     let key = match store_record(cx.rt(), key, frames, shadow) {
         Ok(key) => key,
         Err((error, shadow)) => {
@@ -234,7 +235,7 @@ fn store_record(
     frames: Vec<u8>,
     shadow: ShadowPart,
 ) -> Result<Key, (Error, ShadowPart)> {
-    let held = frames.len() as u64 + shadow.host_bytes();
+    let held = frames.len() as u64;
     let limit = rt.limits.parked_bytes;
     if rt.stats.parked_bytes.saturating_add(held) > limit {
         return Err((Error::limit("bytes of parked calls", limit), shadow));
@@ -352,7 +353,7 @@ pub(crate) fn discard<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) {
         return;
     };
     rt.stats.parked_calls -= 1;
-    rt.stats.parked_bytes -= record.frames.len() as u64 + record.shadow.host_bytes();
+    rt.stats.parked_bytes -= record.frames.len() as u64;
     if record.dead.is_some() {
         // It ended when the guest was poisoned, and may be collected after that was cleared.
     } else if rt.host_end_poisons {

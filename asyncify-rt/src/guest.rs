@@ -339,7 +339,7 @@ impl<T: Send + 'static> Guest<T> {
         });
     }
 
-    pub(crate) fn mail_dropped(&self, key: Key, placed: Vec<u32>) {
+    pub(crate) fn mail_dropped(&self, key: Key, placed: Box<[u32]>) {
         self.inner.mail.write(|letters| letters.dropped.push((key, placed)));
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
     /// Calls that were dropped, and what was placed in the guest for their arguments.
-    pub(crate) dropped: Vec<(Key, Vec<u32>)>,
+    pub(crate) dropped: Vec<(Key, Box<[u32]>)>,
     /// Calls that are polled with another waker than before.
     pub(crate) wakers: HashMap<Key, Waker>,
 }

@@ -7,7 +7,7 @@ use crate::shadow_stack::ShadowPart;
 
 /// A parked call: all that is needed to put it back.
 pub(crate) struct Record {
-    /// Its unwound frames.
+    /// Its unwound frames, and behind them what is copied of its shadow stack.
     pub(crate) frames: Vec<u8>,
     /// Its part of the shadow stack.
     pub(crate) shadow: ShadowPart,
@@ -60,11 +60,20 @@ impl Parked {
                 place.generation
             }
             None => {
+                self.grow();
                 self.places.push(Place { generation: 0, content });
                 0
             }
         };
         Ok(Key { index, generation })
+    }
+
+    /// Sees to it that one more fits. A table grows by an eighth: twice as many places would stay
+    /// empty in most large ones.
+    fn grow(&mut self) {
+        if self.places.len() == self.places.capacity() {
+            self.places.reserve_exact((self.places.len() / 8).max(16));
+        }
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Record> {

@@ -105,15 +105,15 @@ pub(crate) enum ShadowPart {
     Main { pointer: u64, base: u64 },
     /// In a region, down to `pointer`.
     Region { region: u32, pointer: u64 },
-    /// On the host: the bytes from `pointer` on, up to where the call began.
-    Copied { bytes: Box<[u8]>, pointer: u64 },
+    /// On the host, behind the call's frames: `len` bytes, those from `pointer` on.
+    Copied { pointer: u64, len: usize },
 }
 
 impl ShadowPart {
-    /// Bytes that it holds on the host.
-    pub(crate) fn host_bytes(&self) -> u64 {
+    /// Bytes of it that lie behind the call's frames, on the host.
+    pub(crate) fn copied(&self) -> usize {
         match self {
-            Self::Copied { bytes, .. } => bytes.len() as u64,
+            Self::Copied { len, .. } => *len,
             _ => 0,
         }
     }
@@ -192,7 +192,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Puts a parked call's part back in place.
-    pub(crate) fn resume_stack(&mut self, part: ShadowPart) -> Thin<Frame> {
+    pub(crate) fn resume_stack(&mut self, part: ShadowPart, copied: &[u8]) -> Thin<Frame> {
         match part {
             ShadowPart::None => Ok(Frame { base: 0, region: None }),
             ShadowPart::Main { pointer, base } => {
@@ -205,18 +205,20 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 self.set_stack_pointer(pointer)?;
                 Ok(Frame { base, region: Some(region) })
             }
-            ShadowPart::Copied { bytes, pointer } => {
-                memory::slice_mut(self.memory_mut(), pointer, bytes.len() as u64)
+            ShadowPart::Copied { pointer, .. } => {
+                let len = copied.len() as u64;
+                memory::slice_mut(self.memory_mut(), pointer, len)
                     .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
-                    .copy_from_slice(&bytes);
+                    .copy_from_slice(copied);
                 self.set_stack_pointer(pointer)?;
-                Ok(Frame { base: pointer.saturating_add(bytes.len() as u64), region: None })
+                Ok(Frame { base: pointer.saturating_add(len), region: None })
             }
         }
     }
 
-    /// Leaves the stack to others while the call is parked.
-    pub(crate) fn park_stack(&mut self, frame: Frame) -> Thin<ShadowPart> {
+    /// Leaves the stack to others while the call is parked. What must be copied goes behind the
+    /// call's `frames`, so that both are one allocation.
+    pub(crate) fn park_stack(&mut self, frame: Frame, frames: &mut Vec<u8>) -> Thin<ShadowPart> {
         let Some(pointer) = self.stack_pointer() else {
             return Ok(ShadowPart::None);
         };
@@ -235,10 +237,12 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             ))
         })?;
         let bytes = memory::slice(self.memory(), pointer, len)
-            .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
-            .into();
+            .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?;
+        let len = bytes.len();
+        frames.reserve_exact(len);
+        frames.extend_from_slice(bytes);
         self.set_stack_pointer(frame.base)?;
-        Ok(ShadowPart::Copied { bytes, pointer })
+        Ok(ShadowPart::Copied { pointer, len })
     }
 
     /// Ends a call that ran to its end.
