@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use asyncify::Guest;
 use futures::future::try_join_all;
@@ -46,7 +46,12 @@ pub(crate) async fn run(
     for entered in try_join_all(enter).await? {
         visitors.push(entered?);
     }
-    let stats = guest.stats().await?;
+    let mut stats = guest.stats().await?;
+    // The last ones may have been welcomed just now, and not be waiting for a line yet.
+    while stats.parked_calls < count && start.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        stats = guest.stats().await?;
+    }
     println!("{count} connections are open, and all are welcomed: {:.1?}", start.elapsed());
     println!(
         "{} calls are suspended in one instance, with {} bytes of frames each",
