@@ -121,20 +121,26 @@ fn own_guests(module: &Module, quick: bool) -> Scale {
     Scale::new("Threads with a guest each", "threads", "suspend and resume", points.into())
 }
 
-/// All cycles of all threads, by the time that passed.
+/// All cycles of all threads, from when the first began until the last ended.
 fn run_threads(threads: usize, exports: impl Fn(usize) -> BenchExports) -> f64 {
     const CYCLES: u32 = 20_000;
-    let barrier = Barrier::new(threads + 1);
-    let start = thread::scope(|scope| {
-        for index in 0..threads {
-            let (exports, barrier) = (exports(index), &barrier);
-            scope.spawn(move || {
-                barrier.wait();
-                drive::block_on(exports.spin(0, CYCLES)).expect("the guest answers");
-            });
-        }
+    let barrier = Barrier::new(threads);
+    let drive = |exports: BenchExports| {
         barrier.wait();
-        Instant::now()
+        let start = Instant::now();
+        drive::block_on(exports.spin(0, CYCLES)).expect("the guest answers");
+        (start, Instant::now())
+    };
+    let drive = &drive;
+    let times: Vec<(Instant, Instant)> = thread::scope(|scope| {
+        let each = (0..threads).map(|index| {
+            let exports = exports(index);
+            scope.spawn(move || drive(exports))
+        });
+        let each: Vec<_> = each.collect();
+        each.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
-    per_item(start.elapsed(), CYCLES as usize * threads)
+    let start = times.iter().map(|(start, _)| *start).min().expect("there is a thread");
+    let end = times.iter().map(|(_, end)| *end).max().expect("there is a thread");
+    per_item(end - start, CYCLES as usize * threads)
 }

@@ -77,7 +77,7 @@ pub fn figure(value: f64, unit: Unit) -> String {
 /// The rows as a table, the ratio last.
 pub fn render(rows: &[Row], theirs: &str) -> String {
     let head = [
-        "".to_owned(),
+        String::new(),
         "ours".to_owned(),
         theirs.to_owned(),
         "at most".to_owned(),
@@ -117,11 +117,8 @@ pub fn grid<const N: usize>(lines: &[[String; N]]) -> String {
         if index == 0 {
             for (column, width) in widths.iter().enumerate() {
                 let dashes = "-".repeat(*width);
-                text.push_str(&if column == 0 {
-                    format!("| {dashes} ")
-                } else {
-                    format!("| {}: ", &dashes[1..])
-                });
+                let (first, last) = if column == 0 { ("-", "-") } else { ("-", ":") };
+                text = text + "| " + first + &dashes[2..] + last + " ";
             }
             text.push_str("|\n");
         }
