@@ -113,6 +113,7 @@ mod shadow_stack;
 mod state;
 pub mod testing;
 mod trace;
+mod thin;
 mod window;
 
 pub use builder::Builder;
