@@ -320,11 +320,8 @@ impl<T: Send + 'static> Guest<T> {
     ) -> Poll<Thin<R>> {
         let mail = &self.inner.mail;
         let polled = self.inner.lock.poll_with(cx, |store| {
-            let mut guest = GuestCx::of(store);
-            if let Some(letters) = mail.collect() {
-                read(&mut guest, letters);
-            }
-            f(&mut guest)
+            begin(store, mail);
+            f(&mut GuestCx::of(store))
         });
         polled.map_err(|_| Error::Reentered.into())
     }
@@ -378,15 +375,20 @@ impl<T: Send + 'static> WeakGuest<T> {
 pub(crate) struct Guard<'a, T: Send + 'static>(lock::Guard<'a, Store<State<T>>>);
 
 impl<T: Send + 'static> Guard<'_, T> {
-    /// Begins a turn: its deadline, and what was left to do.
     #[inline]
     fn begin(&mut self, mail: &Mailbox) {
-        if let Some(ticks) = self.data().rt.deadline {
-            self.set_epoch_deadline(ticks);
-        }
-        if let Some(letters) = mail.collect() {
-            read(&mut GuestCx::of(&mut self.0), letters);
-        }
+        begin(&mut self.0, mail);
+    }
+}
+
+/// Begins a turn: its deadline, and what was left to do.
+#[inline]
+fn begin<T: Send + 'static>(store: &mut Store<State<T>>, mail: &Mailbox) {
+    if let Some(ticks) = store.data().rt.deadline {
+        store.set_epoch_deadline(ticks);
+    }
+    if let Some(letters) = mail.collect() {
+        read(&mut GuestCx::of(store), letters);
     }
 }
 

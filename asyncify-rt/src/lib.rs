@@ -112,8 +112,8 @@ mod room;
 mod shadow_stack;
 mod state;
 pub mod testing;
-mod trace;
 mod thin;
+mod trace;
 mod window;
 
 pub use builder::Builder;
