@@ -98,6 +98,7 @@ pub(crate) struct Frame {
 }
 
 /// A parked call's part of the shadow stack.
+#[derive(Clone, Copy)]
 pub(crate) enum ShadowPart {
     /// The guest has none, or its pointer is left alone.
     None,

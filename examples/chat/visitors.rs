@@ -48,7 +48,7 @@ pub(crate) async fn run(
     }
     let mut stats = guest.stats().await?;
     // The last ones may have been welcomed just now, and not be waiting for a line yet.
-    while stats.parked_calls < count && start.elapsed() < Duration::from_secs(60) {
+    while stats.parked_calls < count && start.elapsed() < Duration::from_mins(1) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         stats = guest.stats().await?;
     }

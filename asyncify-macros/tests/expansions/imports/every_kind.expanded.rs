@@ -77,7 +77,7 @@ const _: () = {
     >(
         "env",
         "invoke_vi",
-        false,
+        true,
         &[
             __rt::ParamInfo::of::<__rt::Val<u32>>("function", "u32"),
             __rt::ParamInfo::of::<__rt::Val<i32>>("arg", "i32"),
