@@ -1,21 +1,21 @@
-//! Making a guest: linking, instantiating, and the functions that run first.
+//! Making a guest: what it is made of.
+
+mod instantiate;
 
 use std::sync::Arc;
 
-use wasmtime::{Instance, Linker, Store, StoreLimits};
+use wasmtime::{Linker, Store, StoreLimits};
 
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::guest::Guest;
 use crate::imports::{AsyncImports, Imports};
 use crate::limits::Limits;
-use crate::link;
 use crate::module::Module;
 use crate::room::Place;
 use crate::shadow_stack::StackPolicy;
 use crate::state::State;
 
-/// Makes a [`Guest`]: its data, its imports, and where things stand in it.
+/// Makes a [`Guest`](crate::Guest): its data, its imports, and where things stand in it.
 ///
 /// ```
 /// # use asyncify::{Guest, Module};
@@ -386,115 +386,6 @@ impl<T: Send + 'static> Builder<T> {
     pub fn host_end_poisons(mut self) -> Self {
         self.settings.host_end_poisons = true;
         self
-    }
-
-    /// Links the module and runs the functions that come first.
-    ///
-    /// # Errors
-    /// [`Error::Imports`] lists every import that is missing or differs;
-    /// [`Error::NotInstrumented`] and [`Error::UninstrumentedCaller`] tell a module that cannot
-    /// suspend where the host does; others as they say.
-    ///
-    /// ```
-    /// # use asyncify::{Guest, Module, wasmtime::Engine};
-    /// # struct Host;
-    /// # #[asyncify::imports(module = "env")] impl Host {
-    /// #     async fn yield_now(&self) { tokio::task::yield_now().await }
-    /// #     async fn pause(&self) -> u32 { std::future::pending().await }
-    /// # }
-    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
-    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
-    /// use asyncify::Error;
-    ///
-    /// let refused = Guest::builder(&module).instantiate().await;
-    /// assert!(matches!(refused, Err(Error::Imports(missing)) if missing[0].import == "env.yield_now"));
-    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
-    /// ```
-    pub async fn instantiate(self) -> Result<Guest<T>> {
-        let module = self.module.clone();
-        let initialize = self.settings.initialize.clone();
-        let guest = self.link_guest()?;
-        let initialize = initialize.unwrap_or_else(|| {
-            module.findings().initializer().map(str::to_owned).into_iter().collect()
-        });
-        for export in initialize {
-            guest.all_exports().typed::<(), ()>(&export)?.call(()).await?;
-        }
-        Ok(guest)
-    }
-
-    fn link_guest(self) -> Result<Guest<T>> {
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
-        }
-        let (module, mut linker) = (self.module, self.linker);
-        self.imports.add_to_linker(&mut linker)?;
-        link::check_instrumentation(&module, &self.imports, self.trust_instrumentation)?;
-        let mut store = Store::new(module.wasmtime().engine(), State::new(self.data));
-        if let Some(limits) = self.settings.store_limits.clone() {
-            store.data_mut().rt.store_limits = limits;
-        }
-        let memory = module.findings().memory();
-        store.data_mut().rt.memory_export = memory.map(|memory| memory.export().into());
-        store.limiter(|state| &mut state.rt.store_limits);
-        let deadline = self.settings.deadline;
-        if deadline.is_some() {
-            deadline::check_engine(module.wasmtime().engine())?;
-        }
-        // Without a deadline too: an engine that counts epochs would end the guest at once.
-        store.set_epoch_deadline(deadline.unwrap_or(deadline::NEVER));
-        for link in self.link_with_store {
-            link(&mut linker, &mut store).map_err(|source| Error::Instantiate { source })?;
-        }
-        link::define_memory(&module, &mut linker, &mut store)?;
-        if self.trap_unknown {
-            linker
-                .define_unknown_imports_as_traps(module.wasmtime())
-                .map_err(link::instantiation)?;
-        }
-        link::check_imports(&module, &linker, &mut store)?;
-        let instance = linker.instantiate(&mut store, module.wasmtime());
-        let instance = instance.map_err(|error| match (error.downcast::<Error>(), deadline) {
-            (Ok(error), _) => error,
-            (Err(error), Some(ticks)) if deadline::is_deadline(&error) => {
-                Error::Deadline { function: "the start function".to_owned(), ticks }
-            }
-            (Err(error), _) => link::instantiation(error),
-        })?;
-        link::assemble(&module, store, instance, self.settings)
-    }
-}
-
-impl<T: Send + 'static> Guest<T> {
-    /// Makes a guest of an instance of `module` that you linked yourself, with
-    /// [`AsyncImports::add_to_linker`] among others. Its initializer is yours to call.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if `instance` is not one of [`Module::wasmtime`].
-    ///
-    /// ```
-    /// # use asyncify::{Guest, Module, wasmtime::Engine};
-    /// # futures::executor::block_on(async {
-    /// # let module = Module::new(&Engine::default(), r#"(module (func (export "three") (result i32) i32.const 3))"#)?;
-    /// use asyncify::State;
-    /// use asyncify::wasmtime::{Linker, Store};
-    ///
-    /// let engine = module.wasmtime().engine();
-    /// let mut store = Store::new(engine, State::new("my data"));
-    /// let linker = Linker::new(engine);
-    /// # let instance = linker.instantiate(&mut store, module.wasmtime()).unwrap();
-    /// let guest = Guest::from_parts(&module, store, instance)?;
-    /// assert_eq!(guest.with(|cx| *cx.data()).await?, "my data");
-    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
-    /// ```
-    pub fn from_parts(module: &Module, store: Store<State<T>>, instance: Instance) -> Result<Self> {
-        if !wasmtime::Module::same(instance.module(&store), module.wasmtime()) {
-            return Err(Error::Config(
-                "the instance is one of another module; instantiate what `Module::wasmtime` gives"
-                    .to_owned(),
-            ));
-        }
-        link::assemble(module, store, instance, Settings::default())
     }
 }
 

@@ -1,8 +1,13 @@
 //! Every way in which loading, linking or calling a guest can fail.
 
-use std::fmt;
+mod mismatch;
+mod text;
+mod trap;
 
-use crate::imports::ImportMismatch;
+pub use mismatch::ImportMismatch;
+use text::{lines, list, subject};
+pub use trap::Trap;
+
 pub(crate) use crate::thin::{Boxed, Thin};
 
 /// The result of everything here that can fail.
@@ -453,75 +458,4 @@ impl Error {
         }
         None
     }
-}
-
-/// Ends a call from inside a host function: made from any error by `?`.
-///
-/// An import that returns `Result<_, Trap>` ends the guest's call with this error instead of
-/// answering it; the caller finds it as [`Error::Host`] and can downcast it.
-///
-/// ```
-/// let trap = asyncify::Trap::from(std::io::Error::other("the disk is gone"));
-/// assert_eq!(trap.to_string(), "the disk is gone");
-/// assert!(trap.into_inner().is::<std::io::Error>());
-/// ```
-pub struct Trap(BoxError);
-
-impl Trap {
-    /// A trap that says `message`.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into().into())
-    }
-
-    /// The error that ends the call: the host's own, or one of these that passed through it.
-    pub(crate) fn into_error(self) -> Error {
-        match self.0.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(source) => Error::Host { function: String::new(), source },
-        }
-    }
-
-    /// The error inside.
-    #[must_use]
-    pub fn into_inner(self) -> BoxError {
-        self.0
-    }
-}
-
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Trap {
-    fn from(error: E) -> Self {
-        Self(Box::new(error))
-    }
-}
-
-impl fmt::Debug for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-fn list(names: &[String]) -> String {
-    match names {
-        [] => "nothing".to_owned(),
-        [one] => format!("`{one}`"),
-        [first @ .., last] => {
-            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
-            format!("{} and `{last}`", first.join(", "))
-        }
-    }
-}
-
-fn subject(names: &[String], verb: &str) -> String {
-    let ending = if names.len() == 1 { "s" } else { "" };
-    format!("{} {verb}{ending}", list(names))
-}
-
-fn lines(rows: &[String]) -> String {
-    rows.iter().fold(String::new(), |text, row| text + "\n    " + row)
 }

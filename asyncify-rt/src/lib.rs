@@ -120,11 +120,11 @@ pub use builder::Builder;
 pub use call::Call;
 pub use cx::GuestCx;
 pub use deadline::Ticker;
-pub use error::{BoxError, Error, Result, Trap};
+pub use error::{BoxError, Error, ImportMismatch, Result, Trap};
 pub use exports::{AsyncExports, ExportInfo, Exports};
 pub use function::{AsyncFunction, TypedAsyncFunction};
 pub use guest::{Guest, WeakGuest};
-pub use imports::{AsyncImports, ImportInfo, ImportMismatch, ImportResult, Imports};
+pub use imports::{AsyncImports, ImportInfo, ImportResult, Imports};
 pub use limits::{Limits, Stats};
 pub use marshal::{
     Errno, FromGuest, FromGuestError, GuestError, GuestPtr, IntoGuest, Lent, OutBuf, ParamInfo,
