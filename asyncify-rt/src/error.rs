@@ -5,7 +5,8 @@ mod text;
 mod trap;
 
 pub use mismatch::ImportMismatch;
-use text::{lines, list, subject};
+pub(crate) use text::nearest;
+use text::{lines, list, meant, subject};
 pub use trap::Trap;
 
 pub(crate) use crate::thin::{Boxed, Thin};
@@ -44,7 +45,7 @@ pub enum Error {
 
     /// The module was not rewritten by Asyncify, but the host has imports that suspend.
     #[error(
-        "the module is not instrumented, and {}; run\n    wasm-opt guest.wasm --asyncify -O2 {wasm_opt_args} -o guest.async.wasm",
+        "the module is not instrumented, and {}; run\n    wasm-opt guest.wasm --asyncify -O2 {wasm_opt_args} -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int",
         subject(.suspending, "suspend")
     )]
     NotInstrumented {
@@ -127,13 +128,22 @@ pub enum Error {
     },
 
     /// There is no such export.
-    #[error("the guest exports no {kind} `{name}`; it exports {}", list(.present))]
+    #[error("the guest exports no {kind} `{name}`{}; it exports {}", meant(.name, .present), list(.present))]
     NoSuchExport {
         /// The kind that was asked for.
         kind: &'static str,
         /// The name that was asked for.
         name: String,
         /// What the guest has of that kind.
+        present: Vec<String>,
+    },
+
+    /// There is no such import.
+    #[error("the host has no import `{import}`{}; it has {}", meant(.import, .present), list(.present))]
+    NoSuchImport {
+        /// The import that was asked for, as `module.name`.
+        import: String,
+        /// What the host has.
         present: Vec<String>,
     },
 

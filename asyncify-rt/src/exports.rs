@@ -126,8 +126,8 @@ impl<T: Send + 'static> ExportLookup<'_, T> {
                 ));
                 None
             }
-            Err(_) => {
-                self.mismatches.push(format!("`{}` is not among its functions", info.name));
+            Err(error) => {
+                self.mismatches.push(error.to_string());
                 None
             }
         }
@@ -189,7 +189,9 @@ impl<T: Send + 'static> AsyncExports<T> {
     /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
     /// # let guest = Guest::builder(&module).instantiate().await?;
     /// let error = guest.all_exports().function("dubble").unwrap_err();
-    /// assert!(error.to_string().starts_with("the guest exports no function `dubble`; it exports `malloc`"));
+    /// assert!(error.to_string().starts_with(
+    ///     "the guest exports no function `dubble` (did you mean `double`?); it exports `malloc`",
+    /// ));
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
     pub fn function(&self, name: &str) -> Result<AsyncFunction> {

@@ -8,7 +8,7 @@ use wasmtime::{Extern, ExternType, Instance, Linker, Memory, MemoryType, Store};
 use crate::abi::Asyncify;
 use crate::builder::{Settings, StackPointerSetting};
 use crate::cx::GuestCx;
-use crate::error::{Error, ImportMismatch, Result};
+use crate::error::{Error, ImportMismatch, Result, nearest};
 use crate::function::signature_of;
 use crate::guest::{Export, Guest, Inner};
 use crate::imports::AsyncImports;
@@ -97,10 +97,33 @@ pub(crate) fn check_imports<T: Send + 'static>(
                 import: name,
                 wanted: describe(&wanted),
                 defined: defined.as_ref().map(describe),
+                similar: None,
             });
         }
     }
-    if mismatches.is_empty() { Ok(()) } else { Err(Error::Imports(mismatches)) }
+    if mismatches.is_empty() {
+        return Ok(());
+    }
+    let spare = spare_functions(module, linker, store);
+    for mismatch in mismatches.iter_mut().filter(|mismatch| mismatch.defined.is_none()) {
+        let similar = nearest(&mismatch.import, spare.iter().map(String::as_str));
+        mismatch.similar = similar.map(str::to_owned);
+    }
+    Err(Error::Imports(mismatches))
+}
+
+/// The functions that the host offers and the module does not ask for.
+fn spare_functions<T: Send + 'static>(
+    module: &Module,
+    linker: &Linker<State<T>>,
+    store: &mut Store<State<T>>,
+) -> Vec<String> {
+    let asked: Vec<_> = module.wasmtime().imports().collect();
+    let spare = linker.iter(store).filter(|(from, name, item)| {
+        matches!(item, Extern::Func(_))
+            && !asked.iter().any(|import| import.module() == *from && import.name() == *name)
+    });
+    spare.map(|(from, name, _)| format!("{from}.{name}")).collect()
 }
 
 fn describe(ty: &ExternType) -> String {

@@ -176,9 +176,9 @@ impl Mock {
     /// [`read_slice`](Self::read_slice). i32 and u32 are the same wasm value: take what reads best.
     ///
     /// # Errors
-    /// The call ends with [`Error::Config`] if no host has such an import (the message lists those
-    /// there are), with [`Error::SignatureMismatch`] if it has another signature, and else as the
-    /// call of a guest would: [`Error::BadPointer`], [`Error::NotUtf8`], [`Error::BadValue`],
+    /// The call ends with [`Error::NoSuchImport`] if no host has it (the message lists what there
+    /// is), with [`Error::SignatureMismatch`] if it has another signature, and else as the call of a
+    /// guest would: [`Error::BadPointer`], [`Error::NotUtf8`], [`Error::BadValue`],
     /// [`Error::Host`], [`Error::NoRoom`]. Each names the import as `module.name`.
     ///
     /// ```
@@ -240,11 +240,10 @@ impl Mock {
     }
 
     fn no_such_import(&self, module: &str, name: &str) -> Error {
-        let mut names: Vec<_> =
-            self.imports.iter().map(|info| format!("`{}.{}`", info.module, info.name)).collect();
-        names.sort_unstable();
-        let present = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Error::Config(format!("the host has no import `{module}.{name}`; its imports: {present}"))
+        let names = self.imports.iter().map(|info| format!("{}.{}", info.module, info.name));
+        let mut present: Vec<_> = names.collect();
+        present.sort_unstable();
+        Error::NoSuchImport { import: format!("{module}.{name}"), present }
     }
 
     /// Puts `bytes` into the mock's memory.

@@ -94,7 +94,7 @@ async fn an_ended_call_says_so() {
     assert_eq!((&mut call).await.unwrap(), 2);
     assert!(matches!((&mut call).await, Err(Error::CallEnded)));
     let mut refused = mock.call::<_, u32>("env", "no such", ());
-    assert!(matches!((&mut refused).await, Err(Error::Config(_))));
+    assert!(matches!((&mut refused).await, Err(Error::NoSuchImport { .. })));
     assert!(matches!((&mut refused).await, Err(Error::CallEnded)));
 }
 

@@ -287,16 +287,17 @@ async fn a_wrong_name_lists_the_imports() {
     let mock = Mock::new(Two).await.unwrap();
     for (module, name) in [("env", "fetsh"), ("evn", "fetch")] {
         let error = mock.call::<_, ()>(module, name, ()).await.unwrap_err();
+        assert!(matches!(&error, Error::NoSuchImport { present, .. } if present.len() == 2));
         assert_eq!(
             error.to_string(),
             format!(
-                "the host has no import `{module}.{name}`; its imports: `env.fetch`, `env.log`"
+                "the host has no import `{module}.{name}` (did you mean `env.fetch`?); it has `env.fetch` and `env.log`"
             )
         );
     }
     let empty = Mock::builder().build().await.unwrap();
     let error = empty.call::<_, ()>("env", "log", ()).await.unwrap_err();
-    assert_eq!(error.to_string(), "the host has no import `env.log`; its imports: none");
+    assert_eq!(error.to_string(), "the host has no import `env.log`; it has nothing");
 }
 
 #[tokio::test]

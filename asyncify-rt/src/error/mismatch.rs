@@ -1,5 +1,7 @@
 //! Imports that cannot be linked.
 
+use super::text::lines;
+
 /// An import that the host lacks, or has with another signature.
 ///
 /// ```
@@ -27,17 +29,27 @@ pub struct ImportMismatch {
     pub wanted: String,
     /// What the host has; `None` if it has nothing of that name.
     pub defined: Option<String>,
+    /// In that case, what it has under nearly this name, or under this name in another module.
+    pub similar: Option<String>,
 }
 
 impl ImportMismatch {
     pub(super) fn describe(mismatches: &[Self]) -> String {
-        let mut text = format!("{} of the module's imports cannot be linked:", mismatches.len());
-        for Self { import, wanted, defined } in mismatches {
-            let defined = defined.as_deref().unwrap_or("none");
-            let row =
-                format!("\n    `{import}`: the module wants {wanted}, the host has {defined}");
-            text.push_str(&row);
-        }
-        text + "\ndefine them, or let missing ones trap with `Builder::trap_unknown_imports`"
+        let rows: Vec<_> = mismatches.iter().map(Self::row).collect();
+        format!(
+            "{} of the module's imports cannot be linked:{}\noffer them with `Builder::imports` or `Builder::link`, or let missing ones trap with `Builder::trap_unknown_imports`",
+            rows.len(),
+            lines(&rows)
+        )
+    }
+
+    fn row(&self) -> String {
+        let Self { import, wanted, defined, similar } = self;
+        let defined = match (defined, similar) {
+            (Some(defined), _) => defined.clone(),
+            (None, Some(similar)) => format!("none, but has `{similar}`"),
+            (None, None) => "none".to_owned(),
+        };
+        format!("`{import}`: the module wants {wanted}, the host has {defined}")
     }
 }

@@ -1,6 +1,6 @@
 //! The parts that messages are made of.
 
-pub(crate) fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
         [one] => format!("`{one}`"),
@@ -18,4 +18,75 @@ pub(super) fn subject(names: &[String], verb: &str) -> String {
 
 pub(super) fn lines(rows: &[String]) -> String {
     rows.iter().fold(String::new(), |text, row| text + "\n    " + row)
+}
+
+/// A question in brackets, where one of `present` is nearly `name`.
+pub(super) fn meant(name: &str, present: &[String]) -> String {
+    let nearest = nearest(name, present.iter().map(String::as_str));
+    nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default()
+}
+
+/// The one of `present` that `name` is a misspelling of, or that has its name in another module.
+pub(crate) fn nearest<'a>(name: &str, present: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = present.filter_map(|other| Some((slips(name, other)?, other)));
+    near.min().map(|(_, other)| other)
+}
+
+/// How far `other` is from `wanted`, if that is no further than a slip leads.
+fn slips(wanted: &str, other: &str) -> Option<usize> {
+    // What differs by its number is another one of a row, not a slip.
+    let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+    let few = |wanted: &str, other: &str| {
+        let slips = distance(wanted, other);
+        let slipped = slips <= 2 && slips * 2 < wanted.len() && letters(wanted) != letters(other);
+        slipped.then_some(slips)
+    };
+    match (wanted.split_once('.'), other.split_once('.')) {
+        (Some((module, name)), Some((other_module, other_name))) if name == other_name => {
+            Some(distance(module, other_module))
+        }
+        (Some((module, name)), Some((other_module, other_name))) if module == other_module => {
+            few(name, other_name)
+        }
+        _ => few(wanted, other),
+    }
+}
+
+/// How many letters must be added, taken away or changed.
+fn distance(from: &str, to: &str) -> usize {
+    let first = (0..=to.chars().count()).collect();
+    let last: Vec<usize> = from.chars().enumerate().fold(first, |above, (i, a)| {
+        let mut left = i + 1;
+        let cells = above.array_windows().zip(to.chars()).map(|(&[diagonal, up], b)| {
+            left = (diagonal + usize::from(a != b)).min(up + 1).min(left + 1);
+            left
+        });
+        std::iter::once(i + 1).chain(cells).collect()
+    });
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn a_slip_is_told_from_another_name() {
+        let present = ["env.fetch", "env.log", "wasi.poll", "a.b"];
+        for (name, meant) in [
+            ("env.fetsh", Some("env.fetch")),
+            ("env.fecth", Some("env.fetch")),
+            ("evn.fetch", Some("env.fetch")),
+            ("host.poll", Some("wasi.poll")),
+            ("env.lg", None),
+            ("env.sleep", None),
+            ("a.c", None),
+        ] {
+            assert_eq!(nearest(name, present.into_iter()), meant, "{name}");
+        }
+        assert_eq!(nearest("rum", ["ran", "run", "résumé"].into_iter()), Some("run"));
+        assert_eq!(nearest("resume", ["résumé"].into_iter()), Some("résumé"));
+        assert_eq!(nearest("table[2]", ["table[0]"].into_iter()), None);
+        assert_eq!(nearest("run", [].into_iter()), None);
+    }
 }

@@ -28,13 +28,13 @@ fn a_module_that_is_not_instrumented_is_told_the_exact_command() {
         Error::NotInstrumented { suspending, wasm_opt_args }
             if *suspending == ["env.wait", "env.other"]
             && wasm_opt_args == "--pass-arg=asyncify-imports@env.wait,env.other,env.unused",
-        "the module is not instrumented, and `env.wait` and `env.other` suspend; run\n    wasm-opt guest.wasm --asyncify -O2 --pass-arg=asyncify-imports@env.wait,env.other,env.unused -o guest.async.wasm"
+        "the module is not instrumented, and `env.wait` and `env.other` suspend; run\n    wasm-opt guest.wasm --asyncify -O2 --pass-arg=asyncify-imports@env.wait,env.other,env.unused -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int"
     );
     let one = Module::new(&engine, format!("(module {WAIT} (memory 1))")).unwrap();
     assert_error!(
         refused(&one, desk.imports(&engine)),
         Error::NotInstrumented { .. },
-        "the module is not instrumented, and `env.wait` suspends; run\n    wasm-opt guest.wasm --asyncify -O2 --pass-arg=asyncify-imports@env.wait -o guest.async.wasm"
+        "the module is not instrumented, and `env.wait` suspends; run\n    wasm-opt guest.wasm --asyncify -O2 --pass-arg=asyncify-imports@env.wait -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int"
     );
 }
 
@@ -82,6 +82,7 @@ fn all_imports_that_do_not_fit_are_listed_with_both_signatures() {
     );
     let mut imports = AsyncImports::new();
     import(&mut imports, &engine, "wait", &[ValType::I64], &[], |_| async { Ok(vec![]) });
+    import(&mut imports, &engine, "gon", &[], &[], |_| async { Ok(vec![]) });
     let error = refused(&module(&engine, &fields), imports);
     let Error::Imports(mismatches) = &error else { panic!("{error:?}") };
     let rows: Vec<_> =
@@ -95,7 +96,7 @@ fn all_imports_that_do_not_fit_are_listed_with_both_signatures() {
     assert_eq!(rows, expected);
     assert_eq!(
         error.to_string(),
-        "4 of the module's imports cannot be linked:\n    `env.wait`: the module wants (i32) -> (i32), the host has (i64) -> ()\n    `env.gone`: the module wants (f32, v128) -> (i64, f64), the host has none\n    `env.limit`: the module wants a global of type i64, the host has none\n    `env.table`: the module wants a table, the host has none\ndefine them, or let missing ones trap with `Builder::trap_unknown_imports`"
+        "4 of the module's imports cannot be linked:\n    `env.wait`: the module wants (i32) -> (i32), the host has (i64) -> ()\n    `env.gone`: the module wants (f32, v128) -> (i64, f64), the host has none, but has `env.gon`\n    `env.limit`: the module wants a global of type i64, the host has none\n    `env.table`: the module wants a table, the host has none\noffer them with `Builder::imports` or `Builder::link`, or let missing ones trap with `Builder::trap_unknown_imports`"
     );
 }
 
@@ -242,7 +243,7 @@ fn all_exports_that_differ_from_a_trait_are_listed() {
     assert_error!(
         guest.exports::<App>().unwrap_err(),
         Error::Exports { interface, mismatches } if interface == "App" && mismatches.len() == 2,
-        "the guest's exports differ from `App`:\n    `gone` is not among its functions\n    `run` is declared as (i64) -> (), the guest has (i32) -> (i32)"
+        "the guest's exports differ from `App`:\n    the guest exports no function `gone`; it exports `run`\n    `run` is declared as (i64) -> (), the guest has (i32) -> (i32)"
     );
 }
 
@@ -312,6 +313,6 @@ fn parts_that_are_not_instrumented_are_told_when_they_would_wait() {
     assert_error!(
         fails(&mut call(&guest, "run", 6)),
         Error::NotInstrumented { suspending, .. } if *suspending == ["env.wait"],
-        "the module is not instrumented, and `env.wait` suspends; run\n    wasm-opt guest.wasm --asyncify -O2 --pass-arg=asyncify-imports@env.wait -o guest.async.wasm"
+        "the module is not instrumented, and `env.wait` suspends; run\n    wasm-opt guest.wasm --asyncify -O2 --pass-arg=asyncify-imports@env.wait -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int"
     );
 }
