@@ -65,7 +65,8 @@ use proc_macro::TokenStream;
 /// # The block
 ///
 /// It is an inherent block of a type that is `Send + Sync + 'static`: all calls of a guest share
-/// it. One type has one such block; what is not for the guest stands in another, or is marked
+/// it. One type has one such block: a function that guests import from another module says so with
+/// a `module` of its own. What is not for the guest stands in another `impl` block, or is marked
 /// `#[asyncify(skip)]`. A function takes `&self` or no `self`. A function under `#[cfg]` is an
 /// import only where it is compiled.
 ///

@@ -7,7 +7,9 @@ use wasmtime::{Extern, ExternType, Global, Memory, Table};
 use crate::error::{Error, Result};
 use crate::function::{AsyncFunction, ExportFn, Function, TypedAsyncFunction};
 use crate::guest::{Export, Guest};
-use crate::marshal::{Args, Concat, FromGuest, Output, ParamInfo, ResultAbi, ValueType, Values};
+use crate::marshal::{
+    Args, Concat, FromGuest, Output, ParamInfo, ResultAbi, ValueType, Values, assert_not_too_many,
+};
 
 /// A guest's exports as `#[asyncify::exports]` types them.
 ///
@@ -73,13 +75,18 @@ pub struct ExportInfo {
 impl ExportInfo {
     #[doc(hidden)]
     #[must_use]
-    pub const fn new<M: Output<R>, R>(
+    #[track_caller]
+    pub const fn new<M, R: FromGuest>(
         name: &'static str,
         suspending: bool,
         params: &'static [ParamInfo],
         result_ty: &'static str,
         doc: &'static str,
-    ) -> Self {
+    ) -> Self
+    where
+        M: Output<R>,
+    {
+        assert_not_too_many(params, M::Params::TYPES);
         Self {
             name,
             suspending,

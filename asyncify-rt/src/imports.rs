@@ -14,7 +14,7 @@ use wasmtime::{FuncType, Linker, Val};
 
 use crate::cx::GuestCx;
 use crate::error::{Error, Result, Trap};
-use crate::marshal::{Answer, ParamInfo, Site, ValueType, Values};
+use crate::marshal::{Answer, IntoGuest, ParamInfo, Site, ValueType, Values, assert_not_too_many};
 use crate::state::State;
 
 /// A host: implemented by `#[asyncify::imports]`.
@@ -87,14 +87,19 @@ pub struct ImportInfo {
 impl ImportInfo {
     #[doc(hidden)]
     #[must_use]
-    pub const fn new<M: Answer<R>, R>(
+    #[track_caller]
+    pub const fn new<M, R: IntoGuest>(
         module: &'static str,
         name: &'static str,
         suspending: bool,
         params: &'static [ParamInfo],
         result_ty: &'static str,
         doc: &'static str,
-    ) -> Self {
+    ) -> Self
+    where
+        M: Answer<R>,
+    {
+        assert_not_too_many(params, M::Params::TYPES);
         Self {
             module,
             name,

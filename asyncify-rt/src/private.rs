@@ -37,3 +37,7 @@ impl<const OK: bool, X> Is<X> for If<OK> {
 pub const fn is_shared<H: Send + Sync + 'static>() -> bool {
     true
 }
+
+/// Implemented beside [`Imports`]. A second annotated block on one type is a conflict that the
+/// compiler tells by this name.
+pub trait OneBlockForEachTypeAndModuleForEachFunction {}

@@ -26,9 +26,9 @@ impl Future for YieldOnce {
     }
 }
 
-const X: &[ParamInfo] = &[ParamInfo::of::<Val<u32>>("x", "u32")];
+const X: &[ParamInfo] = &[ParamInfo::val::<u32>("x", "u32")];
 const TEXT_X: &[ParamInfo] =
-    &[ParamInfo::of::<Ref<str>>("text", "&str"), ParamInfo::of::<Val<u32>>("x", "u32")];
+    &[ParamInfo::by_ref::<str>("text", "&str"), ParamInfo::val::<u32>("x", "u32")];
 
 const fn info(name: &'static str, suspending: bool, params: &'static [ParamInfo]) -> ImportInfo {
     ImportInfo::new::<Direct, u32>("env", name, suspending, params, "u32", "")

@@ -218,7 +218,7 @@ impl Exports for Greeter {
     const EXPORTS: &'static [ExportInfo] = &[ExportInfo::new::<Direct, u64>(
         "greet_after",
         true,
-        &[ParamInfo::arg::<Ref<str>>("name", "&str")],
+        &[ParamInfo::arg_by_ref::<str>("name", "&str")],
         "u64",
         "",
     )];

@@ -17,7 +17,7 @@ type OwnedTwo = (u32, (u32, ()));
 type Answer = Result<u32, Trap>;
 
 const PARAMS: &[ParamInfo] =
-    &[ParamInfo::of::<Plain<u32>>("entry", "u32"), ParamInfo::of::<Plain<u32>>("x", "u32")];
+    &[ParamInfo::val::<u32>("entry", "u32"), ParamInfo::val::<u32>("x", "u32")];
 
 const fn info(name: &'static str) -> ImportInfo {
     ImportInfo::new::<Direct, Answer>("env", name, false, PARAMS, "u32", "")

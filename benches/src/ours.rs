@@ -18,7 +18,7 @@ const PLAIN: ImportInfo = ImportInfo::new::<Direct, u32>(
     "env",
     "plain",
     false,
-    &[ParamInfo::of::<Val<u32>>("x", "u32")],
+    &[ParamInfo::val::<u32>("x", "u32")],
     "u32",
     "",
 );
@@ -26,7 +26,7 @@ const TEXT: ImportInfo = ImportInfo::new::<Direct, u32>(
     "env",
     "text",
     false,
-    &[ParamInfo::of::<Ref<str>>("text", "&str"), ParamInfo::of::<Val<u32>>("x", "u32")],
+    &[ParamInfo::by_ref::<str>("text", "&str"), ParamInfo::val::<u32>("x", "u32")],
     "u32",
     "",
 );
@@ -34,7 +34,7 @@ const READY: ImportInfo = ImportInfo::new::<Direct, u32>(
     "env",
     "ready",
     true,
-    &[ParamInfo::of::<Val<u32>>("x", "u32")],
+    &[ParamInfo::val::<u32>("x", "u32")],
     "u32",
     "",
 );
@@ -42,7 +42,7 @@ const BYTES: ImportInfo = ImportInfo::new::<Direct, u32>(
     "env",
     "bytes",
     true,
-    &[ParamInfo::of::<Ref<[u8]>>("bytes", "&[u8]")],
+    &[ParamInfo::by_ref::<[u8]>("bytes", "&[u8]")],
     "u32",
     "",
 );
@@ -50,7 +50,7 @@ const PAUSE: ImportInfo = ImportInfo::new::<Direct, u32>(
     "env",
     "pause",
     true,
-    &[ParamInfo::of::<Val<u32>>("x", "u32")],
+    &[ParamInfo::val::<u32>("x", "u32")],
     "u32",
     "",
 );
@@ -108,8 +108,8 @@ pub struct BenchExports {
     spin: Two,
 }
 
-const A: ParamInfo = ParamInfo::arg::<Val<u32>>("a", "u32");
-const N: ParamInfo = ParamInfo::arg::<Val<u32>>("n", "u32");
+const A: ParamInfo = ParamInfo::arg_val::<u32>("a", "u32");
+const N: ParamInfo = ParamInfo::arg_val::<u32>("n", "u32");
 
 const fn one(name: &'static str) -> ExportInfo {
     ExportInfo::new::<Direct, u32>(name, true, const { &[N] }, "u32", "")

@@ -1,7 +1,7 @@
 //! An exports trait: the trait itself, and a struct with a method for each function.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Pat, Visibility};
 
 use super::{Runtime, arg, checked, hidden, kinds, mode, nested, param_infos, result, result_text};
@@ -138,7 +138,7 @@ pub(crate) fn struct_docs(list: &Exports<'_>) -> TokenStream {
 // Output:
 //     const __EXPORT_0: ExportInfo = ExportInfo::new::<Direct, u32>(
 //         "run", true,
-//         &[ParamInfo::arg::<Val<u32>>("pages", "u32")],
+//         &[ParamInfo::arg_val::<u32>("pages", "u32")],
 //         "u32", "Works on so many pages.",
 //     );
 fn info(rt: Runtime<'_>, index: usize, function: &Function<'_>) -> TokenStream {
@@ -146,9 +146,12 @@ fn info(rt: Runtime<'_>, index: usize, function: &Function<'_>) -> TokenStream {
     let constant = info_name(index);
     let (name, suspending) = (function.name(), function.is_async());
     let (mode, result, text) = (mode(rt, function), result(function), result_text(function));
-    let params = param_infos(rt, function, &Ident::new("arg", Span::call_site()));
+    let params = param_infos(rt, function, "arg_");
     let docs = function.docs();
-    quote! {
+    // Stands where the function's name does: that it has too many values is told there.
+    let at = Span::call_site().located_at(function.ident().span());
+    let rt = rt.at(at);
+    quote_spanned! {at=>
         #(#cfgs)*
         const #constant: #rt::ExportInfo = #rt::ExportInfo::new::<#mode, #result>(
             #name, #suspending, #params, #text, #docs,

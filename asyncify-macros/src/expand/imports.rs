@@ -26,6 +26,7 @@ use crate::model::{Function, Imports, Kind, cfgs};
 //             pub const IMPORTS: &'static [ImportInfo] = <Self as Imports>::IMPORTS;
 //             pub fn wasm_opt_args() -> String { host_wasm_opt_args::<Self>() }
 //         }
+//         impl OneBlockForEachTypeAndModuleForEachFunction for Host {}
 //         impl Imports for Host {
 //             const IMPORTS: &'static [ImportInfo] = &[__IMPORT_0];
 //             fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>) {
@@ -61,7 +62,9 @@ pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
             #(#registered)*
         }
     };
-    // Stands where the type does: a conflicting implementation is told there.
+    // These stand where the type does: conflicting implementations are told there.
+    let rule =
+        quote_spanned!(at=> impl #rt::OneBlockForEachTypeAndModuleForEachFunction for #host {});
     let implementation = quote_spanned!(at=> impl #rt::Imports for #host { #list #register });
 
     let hidden = hidden(
@@ -72,6 +75,9 @@ pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
             type __Host = #rt::Checked<{ __HOST }, #host>;
             #(#infos)*
             #inherent
+
+            #[automatically_derived]
+            #rule
 
             #[automatically_derived]
             #implementation
@@ -106,7 +112,7 @@ pub(crate) fn inherent(host: &Type) -> TokenStream {
 // Output:
 //     const __IMPORT_0: ImportInfo = ImportInfo::new::<Direct, u32>(
 //         "env", "fetch", true,
-//         &[ParamInfo::of::<Ref<str>>("url", "&str")],
+//         &[ParamInfo::by_ref::<str>("url", "&str")],
 //         "u32", "Reads a page.",
 //     );
 fn info(
@@ -122,9 +128,12 @@ fn info(
     // A trampoline does not wait itself, and its callers are left and rewound all the same.
     let suspending = function.is_async() || function.attrs.trampoline.is_some();
     let (mode, result, text) = (mode(rt, function), result(function), result_text(function));
-    let params = param_infos(rt, function, &Ident::new("of", Span::call_site()));
+    let params = param_infos(rt, function, "");
     let docs = function.docs();
-    quote! {
+    // Stands where the function's name does: that it has too many values is told there.
+    let at = Span::call_site().located_at(function.ident().span());
+    let rt = rt.at(at);
+    quote_spanned! {at=>
         #(#cfgs)*
         const #constant: #rt::ImportInfo = #rt::ImportInfo::new::<#mode, #result>(
             #module, #name, #suspending, #params, #text, #docs,

@@ -115,11 +115,21 @@ fn mode(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
     quote!(#rt #name)
 }
 
-/// `&[ParamInfo::of::<Ref<str>>("url", "&str")]`
-fn param_infos(rt: Runtime<'_>, function: &Function<'_>, of: &Ident) -> TokenStream {
+/// `&[ParamInfo::by_ref::<str>("url", "&str")]`, or `ParamInfo::arg_by_ref` for an export's.
+fn param_infos(rt: Runtime<'_>, function: &Function<'_>, prefix: &str) -> TokenStream {
     let infos = function.params.iter().map(|param| {
-        let (kind, name, ty) = (kind(rt, param), param.name(), type_text(&param.original.ty));
-        quote!(#rt::ParamInfo::#of::<#kind>(#name, #ty))
+        let how = match param.kind {
+            Kind::Val => "val",
+            Kind::Ref => "by_ref",
+            Kind::Mut => "by_mut",
+        };
+        // All of it stands where the type does: what is wrong with it is told there.
+        let Ends(first, last) = Ends::of(&param.original.ty);
+        let (rt, how) = (rt.at(first), Ident::new(&format!("{prefix}{how}"), first));
+        let (name, ty, text) = (param.name(), param.ty, type_text(&param.original.ty));
+        let open = quote_spanned!(first=> ::ParamInfo::#how::<);
+        let close = quote_spanned!(last=> >(#name, #text));
+        quote!(#rt #open #ty #close)
     });
     quote!(&[#(#infos),*])
 }

@@ -5,6 +5,7 @@
 //! functions to build itself.
 
 mod args;
+mod info;
 mod out_buf;
 mod params;
 mod results;
@@ -13,8 +14,10 @@ mod slices;
 mod wire;
 
 pub use args::{Arg, Args, Output};
+pub use info::ParamInfo;
+pub(crate) use info::assert_not_too_many;
 pub use out_buf::OutBuf;
-pub use params::{Mut, Param, ParamInfo, Params, Ref, Site, Val, Writable};
+pub use params::{Mut, Param, Params, Ref, Site, Val, Writable};
 pub use results::{
     Answer, Coded, Direct, Errno, FromGuestError, GuestError, OrCode, OutPtr, OutPtrAbi,
 };

@@ -5,49 +5,10 @@
 
 use std::marker::PhantomData;
 
-use super::{Arg, Borrowed, Concat, FromGuest, OutBuf, ParamAbi, Slice, ValueType, Values};
+use super::{Borrowed, Concat, FromGuest, OutBuf, ParamAbi, ParamInfo, Slice, Values};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result, Trap};
 use crate::memory::{self, OutOfBounds};
-
-/// One parameter of an import or export.
-///
-/// ```
-/// # struct Host;
-/// #[asyncify::imports(module = "env")]
-/// impl Host {
-///     fn log(&self, line: &str) { println!("{line}"); }
-/// }
-///
-/// let line = &Host::IMPORTS[0].params[0];
-/// assert_eq!((line.name, line.ty, line.values.len()), ("line", "&str", 2));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParamInfo {
-    /// Its name.
-    pub name: &'static str,
-    /// Its type, as written.
-    pub ty: &'static str,
-    /// Its values in the wasm signature.
-    pub values: &'static [ValueType],
-}
-
-impl ParamInfo {
-    /// An import's.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn of<P: Param>(name: &'static str, ty: &'static str) -> Self {
-        Self { name, ty, values: P::Values::TYPES }
-    }
-
-    /// An export's.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn arg<A: Arg>(name: &'static str, ty: &'static str) -> Self {
-        Self { name, ty, values: A::Values::TYPES }
-    }
-}
 
 /// Where a value is converted: for errors only.
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +193,7 @@ pub trait Writable: 'static {
     fn lend(buffer: &mut OutBuf) -> &mut Self;
 }
 
+#[diagnostic::do_not_recommend]
 impl Writable for OutBuf {
     fn lend(buffer: &mut OutBuf) -> &mut Self {
         buffer

@@ -183,6 +183,7 @@ pub enum OrCode<A> {
 /// A result type in whose place a code can stand.
 #[diagnostic::on_unimplemented(
     message = "a code cannot stand in the place of `{Self}`",
+    label = "not a `Result` that a guest can take",
     note = "integers, `()`, `bool`, `char`, `String` and `Vec<u8>` can be the `Ok` of a `Result` with a code; return `Result<_, asyncify::Trap>` otherwise"
 )]
 pub trait Coded: ResultAbi {
@@ -206,6 +207,7 @@ pub trait Coded: ResultAbi {
 
 macro_rules! coded {
     ($($ty:ty as $signed:ty),*) => { $(
+        #[diagnostic::do_not_recommend]
         impl Coded for $ty {
             type Values = ($ty,);
             #[allow(clippy::cast_sign_loss, reason = "a negative code keeps its bits")]
@@ -230,6 +232,7 @@ macro_rules! coded {
 
 coded!(i32 as i32, u32 as i32, i64 as i64, u64 as i64);
 
+#[diagnostic::do_not_recommend]
 impl Coded for () {
     type Values = (i32,);
     fn code(code: i32) -> (i32,) {
@@ -246,6 +249,7 @@ impl Coded for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Coded for Slice {
     type Values = (u64,);
     fn code(code: i32) -> (u64,) {
@@ -294,7 +298,7 @@ impl<A: Coded> ResultAbi for OrCode<A> {
     }
 }
 
-impl<V: IntoGuest<Abi: Coded>, E: GuestError> IntoGuest for Result<V, E> {
+impl<V: IntoGuest, E: GuestError> IntoGuest for Result<V, E> {
     type Abi = OrCode<V::Abi>;
     fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Self::Abi, Trap> {
         match self {
@@ -304,7 +308,7 @@ impl<V: IntoGuest<Abi: Coded>, E: GuestError> IntoGuest for Result<V, E> {
     }
 }
 
-impl<V: FromGuest<Abi: Coded>, E: FromGuestError> FromGuest for Result<V, E> {
+impl<V: FromGuest, E: FromGuestError> FromGuest for Result<V, E> {
     type Abi = OrCode<V::Abi>;
     fn from_guest<T: Send + 'static>(
         cx: &mut GuestCx<'_, T>,
@@ -317,6 +321,7 @@ impl<V: FromGuest<Abi: Coded>, E: FromGuestError> FromGuest for Result<V, E> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<V: IntoGuest> IntoGuest for Result<V, Trap> {
     type Abi = V::Abi;
     fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Self::Abi, Trap> {
@@ -371,6 +376,7 @@ pub struct OutPtr;
 /// A result that can be stored through an [`OutPtr`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned through an out-pointer",
+    label = "neither text nor bytes",
     note = "`result = \"out\"` is for `String`, `Vec<u8>` and a `Result` of these"
 )]
 pub trait OutPtrAbi: ResultAbi {

@@ -19,12 +19,14 @@ struct NotA {
 
 macro_rules! same {
     ($($ty:ty)*) => { $(
+        #[diagnostic::do_not_recommend]
         impl FromGuest for $ty {
             type Abi = $ty;
             fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: $ty) -> Result<Self, Trap> {
                 Ok(abi)
             }
         }
+        #[diagnostic::do_not_recommend]
         impl IntoGuest for $ty {
             type Abi = $ty;
             fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<$ty, Trap> {
@@ -39,12 +41,14 @@ same!(i32 u32 i64 u64 f32 f64 V128);
 /// Types that are narrower than the i32 that carries them: what does not fit is an error.
 macro_rules! narrow {
     ($($ty:ty as $abi:ty),*) => { $(
+        #[diagnostic::do_not_recommend]
         impl FromGuest for $ty {
             type Abi = $abi;
             fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: $abi) -> Result<Self, Trap> {
                 Self::try_from(abi).map_err(|_| NotA { value: abi.to_string(), ty: stringify!($ty) }.into())
             }
         }
+        #[diagnostic::do_not_recommend]
         impl IntoGuest for $ty {
             type Abi = $abi;
             fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<$abi, Trap> {
@@ -56,6 +60,7 @@ macro_rules! narrow {
 
 narrow!(u8 as u32, u16 as u32, i8 as i32, i16 as i32, char as u32);
 
+#[diagnostic::do_not_recommend]
 impl FromGuest for bool {
     type Abi = u32;
     fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: u32) -> Result<Self, Trap> {
@@ -67,6 +72,7 @@ impl FromGuest for bool {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoGuest for bool {
     type Abi = u32;
     fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<u32, Trap> {
@@ -74,6 +80,7 @@ impl IntoGuest for bool {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FromGuest for () {
     type Abi = ();
     fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, (): ()) -> Result<Self, Trap> {
@@ -81,6 +88,7 @@ impl FromGuest for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoGuest for () {
     type Abi = ();
     fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<(), Trap> {
@@ -91,6 +99,7 @@ impl IntoGuest for () {
 macro_rules! tuples {
     ($($name:ident)*) => {
         #[allow(non_snake_case, reason = "written once for every arity")]
+        #[diagnostic::do_not_recommend]
         impl<$($name: FromGuest<Abi: Value>),*> FromGuest for ($($name,)*) {
             type Abi = ($($name::Abi,)*);
             fn from_guest<T: Send + 'static>(
@@ -101,6 +110,7 @@ macro_rules! tuples {
             }
         }
         #[allow(non_snake_case, reason = "written once for every arity")]
+        #[diagnostic::do_not_recommend]
         impl<$($name: IntoGuest<Abi: Value>),*> IntoGuest for ($($name,)*) {
             type Abi = ($($name::Abi,)*);
             fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Self::Abi, Trap> {
@@ -215,6 +225,7 @@ impl<T> fmt::Debug for GuestPtr<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: 'static> FromGuest for GuestPtr<P> {
     type Abi = u32;
     fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: u32) -> Result<Self, Trap> {
@@ -222,6 +233,7 @@ impl<P: 'static> FromGuest for GuestPtr<P> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: 'static> IntoGuest for GuestPtr<P> {
     type Abi = u32;
     fn into_guest<T: Send + 'static>(self, _: &mut GuestCx<'_, T>) -> Result<u32, Trap> {

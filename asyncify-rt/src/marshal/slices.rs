@@ -25,6 +25,7 @@ pub trait Borrowed: 'static {
     fn from_bytes(bytes: &[u8]) -> Result<&Self, Trap>;
 }
 
+#[diagnostic::do_not_recommend]
 impl Borrowed for str {
     type Owned = String;
     fn from_bytes(bytes: &[u8]) -> Result<&Self, Trap> {
@@ -32,6 +33,7 @@ impl Borrowed for str {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Borrowed for [u8] {
     type Owned = Vec<u8>;
     fn from_bytes(bytes: &[u8]) -> Result<&Self, Trap> {
@@ -46,6 +48,7 @@ impl Borrowed for [u8] {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lent<V>(pub V);
 
+#[diagnostic::do_not_recommend]
 impl<V: FromGuest<Abi = Slice>> FromGuest for Lent<V> {
     type Abi = LentSlice;
     fn from_guest<T: Send + 'static>(
@@ -58,6 +61,7 @@ impl<V: FromGuest<Abi = Slice>> FromGuest for Lent<V> {
 
 macro_rules! owned {
     ($($ty:ty as $borrowed:ty),*) => { $(
+        #[diagnostic::do_not_recommend]
         impl FromGuest for $ty {
             type Abi = Slice;
             fn from_guest<T: Send + 'static>(cx: &mut GuestCx<'_, T>, abi: Slice) -> Result<Self, Trap> {
@@ -65,6 +69,7 @@ macro_rules! owned {
                 Ok(<$borrowed>::from_bytes(bytes)?.to_owned())
             }
         }
+        #[diagnostic::do_not_recommend]
         impl IntoGuest for $ty {
             type Abi = Slice;
             fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<Slice, Trap> {

@@ -17,7 +17,7 @@ static LOG: ImportInfo = ImportInfo::new::<Direct, i32>(
     "env",
     "log",
     false,
-    &[ParamInfo::of::<ByValue<i32>>("line", "i32")],
+    &[ParamInfo::val::<i32>("line", "i32")],
     "i32",
     "",
 );
@@ -154,7 +154,7 @@ static ONE: ImportInfo = typed_info("wait");
 static OTHER: ImportInfo = typed_info("other");
 
 const fn typed_info(name: &'static str) -> ImportInfo {
-    let params: &[ParamInfo] = const { &[ParamInfo::of::<ByValue<i32>>("tag", "i32")] };
+    let params: &[ParamInfo] = const { &[ParamInfo::val::<i32>("tag", "i32")] };
     ImportInfo::new::<Direct, i32>("env", name, true, params, "i32", "")
 }
 

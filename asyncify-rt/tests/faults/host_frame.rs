@@ -20,7 +20,7 @@ static THROUGH: ImportInfo = ImportInfo::new::<Direct, Result<i32, Trap>>(
     "env",
     "through",
     false,
-    &[ParamInfo::of::<ByValue<i32>>("x", "i32")],
+    &[ParamInfo::val::<i32>("x", "i32")],
     "Result<i32, Trap>",
     "",
 );
@@ -106,7 +106,7 @@ impl Exports for PlainRun {
     const EXPORTS: &'static [ExportInfo] = &[ExportInfo::new::<Direct, i32>(
         "run",
         false,
-        &[ParamInfo::arg::<ByValue<i32>>("x", "i32")],
+        &[ParamInfo::arg_val::<i32>("x", "i32")],
         "i32",
         "",
     )];
@@ -153,7 +153,7 @@ static MEASURE: ImportInfo = ImportInfo::new::<Direct, i32>(
     "env",
     "measure",
     true,
-    &[ParamInfo::of::<ByValue<Measured>>("text", "Measured")],
+    &[ParamInfo::val::<Measured>("text", "Measured")],
     "i32",
     "",
 );

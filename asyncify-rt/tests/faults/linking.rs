@@ -224,7 +224,7 @@ impl Exports for App {
         ExportInfo::new::<Direct, ()>(
             "run",
             true,
-            &[ParamInfo::arg::<ByValue<u64>>("pages", "u64")],
+            &[ParamInfo::arg_val::<u64>("pages", "u64")],
             "",
             "",
         ),

@@ -17,11 +17,9 @@ const fn info(name: &'static str, suspending: bool, params: &'static [ParamInfo]
 }
 
 const TEXT: &[ParamInfo] =
-    &[ParamInfo::of::<ByValue<u32>>("level", "u32"), ParamInfo::of::<Ref<str>>("line", "&str")];
-const OUT: &[ParamInfo] = &[
-    ParamInfo::of::<ByValue<u32>>("count", "u32"),
-    ParamInfo::of::<Mut<OutBuf>>("out", "&mut OutBuf"),
-];
+    &[ParamInfo::val::<u32>("level", "u32"), ParamInfo::by_ref::<str>("line", "&str")];
+const OUT: &[ParamInfo] =
+    &[ParamInfo::val::<u32>("count", "u32"), ParamInfo::by_mut::<OutBuf>("out", "&mut OutBuf")];
 static TEXT_PLAIN: ImportInfo = info("text_plain", false, TEXT);
 static TEXT_ASYNC: ImportInfo = info("text_async", true, TEXT);
 static FILL_PLAIN: ImportInfo = info("fill_plain", false, OUT);
@@ -90,7 +88,7 @@ fn guest() -> Guest {
 
 #[test]
 fn a_start_functions_plain_imports_see_the_memory() {
-    const PARAMS: &[ParamInfo] = &[ParamInfo::of::<Ref<str>>("line", "&str")];
+    const PARAMS: &[ParamInfo] = &[ParamInfo::by_ref::<str>("line", "&str")];
     static LINE: ImportInfo = ImportInfo::new::<Direct, ()>("env", "line", false, PARAMS, "", "");
     let engine = Engine::default();
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -200,10 +198,10 @@ static NARROW: ImportInfo = ImportInfo::new::<Direct, i32>(
     "narrow",
     false,
     &[
-        ParamInfo::of::<ByValue<u8>>("byte", "u8"),
-        ParamInfo::of::<ByValue<i16>>("short", "i16"),
-        ParamInfo::of::<ByValue<bool>>("flag", "bool"),
-        ParamInfo::of::<ByValue<char>>("letter", "char"),
+        ParamInfo::val::<u8>("byte", "u8"),
+        ParamInfo::val::<i16>("short", "i16"),
+        ParamInfo::val::<bool>("flag", "bool"),
+        ParamInfo::val::<char>("letter", "char"),
     ],
     "i32",
     "",

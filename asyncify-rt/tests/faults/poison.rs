@@ -82,7 +82,7 @@ static POLLS: ImportInfo = ImportInfo::new::<Direct, ()>(
     "env",
     "polls",
     false,
-    &[ParamInfo::of::<ByValue<i32>>("x", "i32")],
+    &[ParamInfo::val::<i32>("x", "i32")],
     "",
     "",
 );

@@ -71,7 +71,7 @@ const _: () = {
         >(
             "run",
             true,
-            &[__rt::ParamInfo::arg::<__rt::Val<u32>>("pages", "u32")],
+            &[__rt::ParamInfo::arg_val::<u32>("pages", "u32")],
             "u32",
             "Works on so many pages.",
         );
@@ -82,9 +82,9 @@ const _: () = {
             "greet_user",
             true,
             &[
-                __rt::ParamInfo::arg::<__rt::Ref<str>>("name", "&str"),
-                __rt::ParamInfo::arg::<__rt::Ref<[u8]>>("_", "&[u8]"),
-                __rt::ParamInfo::arg::<__rt::Val<(i32, f64)>>("times", "(i32, f64)"),
+                __rt::ParamInfo::arg_by_ref::<str>("name", "&str"),
+                __rt::ParamInfo::arg_by_ref::<[u8]>("_", "&[u8]"),
+                __rt::ParamInfo::arg_val::<(i32, f64)>("times", "(i32, f64)"),
             ],
             "Result<String, Errno>",
             "",

@@ -39,8 +39,8 @@ const _: () = {
         "fetch",
         true,
         &[
-            __rt::ParamInfo::of::<__rt::Ref<str>>("url", "&str"),
-            __rt::ParamInfo::of::<__rt::Mut<OutBuf>>("out", "&mut OutBuf"),
+            __rt::ParamInfo::by_ref::<str>("url", "&str"),
+            __rt::ParamInfo::by_mut::<OutBuf>("out", "&mut OutBuf"),
         ],
         "Result<u32, Errno>",
         "Reads a page.\n\nThe answer is a count.",
@@ -48,14 +48,7 @@ const _: () = {
     const __IMPORT_1: __rt::ImportInfo = __rt::ImportInfo::new::<
         __rt::Direct,
         (),
-    >(
-        "env",
-        "log",
-        false,
-        &[__rt::ParamInfo::of::<__rt::Ref<str>>("line", "&str")],
-        "",
-        "",
-    );
+    >("env", "log", false, &[__rt::ParamInfo::by_ref::<str>("line", "&str")], "", "");
     const __IMPORT_2: __rt::ImportInfo = __rt::ImportInfo::new::<
         __rt::Direct,
         u64,
@@ -67,7 +60,7 @@ const _: () = {
         "env",
         "intern",
         false,
-        &[__rt::ParamInfo::of::<__rt::Ref<str>>("text", "&str")],
+        &[__rt::ParamInfo::by_ref::<str>("text", "&str")],
         "Handle",
         "Works in the guest.",
     );
@@ -79,8 +72,8 @@ const _: () = {
         "invoke_vi",
         true,
         &[
-            __rt::ParamInfo::of::<__rt::Val<u32>>("function", "u32"),
-            __rt::ParamInfo::of::<__rt::Val<i32>>("arg", "i32"),
+            __rt::ParamInfo::val::<u32>("function", "u32"),
+            __rt::ParamInfo::val::<i32>("arg", "i32"),
         ],
         "Result<(), Trap>",
         "",
@@ -95,6 +88,8 @@ const _: () = {
             __rt::host_wasm_opt_args::<Self>()
         }
     }
+    #[automatically_derived]
+    impl __rt::OneBlockForEachTypeAndModuleForEachFunction for Host {}
     #[automatically_derived]
     impl __rt::Imports for Host {
         const IMPORTS: &'static [__rt::ImportInfo] = &[

@@ -20,26 +20,12 @@ const _: () = {
     const __IMPORT_1: __rt::ImportInfo = __rt::ImportInfo::new::<
         __rt::Direct,
         (),
-    >(
-        "a",
-        "type",
-        false,
-        &[__rt::ParamInfo::of::<__rt::Val<[u8; 4]>>("_", "[u8; 4]")],
-        "",
-        "",
-    );
+    >("a", "type", false, &[__rt::ParamInfo::val::<[u8; 4]>("_", "[u8; 4]")], "", "");
     #[cfg(windows)]
     const __IMPORT_2: __rt::ImportInfo = __rt::ImportInfo::new::<
         __rt::Direct,
         (),
-    >(
-        "a",
-        "type",
-        false,
-        &[__rt::ParamInfo::of::<__rt::Val<[u8; 8]>>("_", "[u8; 8]")],
-        "",
-        "",
-    );
+    >("a", "type", false, &[__rt::ParamInfo::val::<[u8; 8]>("_", "[u8; 8]")], "", "");
     #[automatically_derived]
     impl host::Host<File> {
         /// Every import of this host, as the guest sees it.
@@ -50,6 +36,8 @@ const _: () = {
             __rt::host_wasm_opt_args::<Self>()
         }
     }
+    #[automatically_derived]
+    impl __rt::OneBlockForEachTypeAndModuleForEachFunction for host::Host<File> {}
     #[automatically_derived]
     impl __rt::Imports for host::Host<File> {
         const IMPORTS: &'static [__rt::ImportInfo] = &[
