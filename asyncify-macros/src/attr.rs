@@ -219,7 +219,10 @@ impl Attrs {
             return Err(syn::Error::new_spanned(key, misplaced(row, place)));
         }
         if self.gives(row.name) {
-            return Err(syn::Error::new_spanned(key, format!("duplicate key `{key}`")));
+            return Err(syn::Error::new_spanned(
+                key,
+                format!("duplicate key `{key}`; write it once"),
+            ));
         }
         self.given.push(key.clone());
         (row.read)(self, key, row, value)
@@ -234,7 +237,7 @@ impl Attrs {
 /// Takes `#[asyncify(…)]` off an item where it says nothing.
 pub(crate) fn take_elsewhere(list: &mut Vec<Attribute>, errors: &mut Errors) {
     for attribute in take_helpers(list) {
-        errors.at(attribute, "`#[asyncify(…)]` belongs on a function");
+        errors.at(attribute, "`#[asyncify(…)]` belongs on a function; remove it here");
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod types;
 
 use std::fmt::Display;
 
-use syn::{Generics, ImplItem, TraitItem};
+use syn::{GenericParam, Generics, ImplItem, TraitItem};
 
 use crate::attr::Attrs;
 use crate::errors::Errors;
@@ -114,20 +114,27 @@ fn is_inherent(block: &Imports<'_>, errors: &mut Errors) {
 
 fn block_is_concrete(block: &Imports<'_>, errors: &mut Errors) {
     let Generics { params, where_clause, .. } = &block.original.generics;
-    if !params.is_empty() {
+    if is_generic(block) {
         errors.at(
             params,
             "an imports block cannot be generic; write the type arguments out, as in `impl Host<File>`",
         );
-    } else if let Some(clause) = where_clause {
-        errors
-            .at(clause, "an imports block cannot have a `where` clause; nothing in it is generic");
+    } else if let (true, Some(clause)) = (params.is_empty(), where_clause) {
+        errors.at(
+            clause,
+            "an imports block cannot have a `where` clause, because nothing in it is generic; remove it",
+        );
     }
 }
 
+/// Whether the host is one of many types. Lifetimes make it one that borrows.
+fn is_generic(block: &Imports<'_>) -> bool {
+    let mut params = block.original.generics.params.iter();
+    params.any(|param| !matches!(param, GenericParam::Lifetime(_)))
+}
+
 fn host_owns_what_it_holds(block: &Imports<'_>, errors: &mut Errors) {
-    let parts = Parts::of(&block.original.self_ty);
-    if block.original.generics.params.is_empty() && parts.borrows() {
+    if !is_generic(block) && Parts::of(&block.original.self_ty).borrows() {
         errors.at(
             &block.original.self_ty,
             "a host cannot borrow, because its guests keep it; own what it holds, or share it in an `Arc`",
@@ -234,7 +241,7 @@ fn trait_is_plain(list: &Exports<'_>, errors: &mut Errors) {
         errors.at(params, "an exports trait cannot be generic, because a guest's exports have one signature each; write the types out");
     } else if let Some(clause) = where_clause {
         errors
-            .at(clause, "an exports trait cannot have a `where` clause; nothing in it is generic");
+            .at(clause, "an exports trait cannot have a `where` clause, because nothing in it is generic; remove it");
     }
     if !item.supertraits.is_empty() {
         errors.at(
@@ -267,7 +274,7 @@ fn trait_lists_functions(list: &Exports<'_>, errors: &mut Errors) {
             TraitItem::Type(item) => {
                 errors.at(
                     &item.ident,
-                    "an exports trait lists functions, whose types are written out",
+                    "an exports trait lists functions; write the type out where it is used",
                 );
             }
             TraitItem::Macro(item) => {

@@ -56,7 +56,7 @@ fn mistakes_are_named() {
                 "`skip` is no key of `#[asyncify(…)]` on a function of an exports trait; `skip` belongs in `#[asyncify(…)]` on a function of an imports block",
             ],
         ),
-        (Imports, "module = \"a\", module = \"b\"", &["duplicate key `module`"]),
+        (Imports, "module = \"a\", module = \"b\"", &["duplicate key `module`; write it once"]),
         (Imports, "module", &["`module` needs a value; write `module = \"…\"`"]),
         (Imports, "module =", &["`module` needs a value; write `module = \"…\"`"]),
         (Imports, "module = env", &["`module` takes a string; write `module = \"…\"`"]),

@@ -73,12 +73,13 @@ pub(super) fn takes_the_guest(function: &Function<'_>, errors: &mut Errors) {
             );
         }
         Some(_) => {}
-        None => errors.at(
-            name,
-            format!(
-                "an export takes `&self`, the guest it belongs to; write `fn {name}(&self, …)`"
-            ),
-        ),
+        None => {
+            let keywords = if function.is_async() { "async fn" } else { "fn" };
+            errors.at(
+                name,
+                format!("an export takes `&self`, the guest it belongs to; write `{keywords} {name}(&self, …)`"),
+            );
+        }
     }
 }
 

@@ -46,7 +46,8 @@ use crate::error::Trap;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from the guest",
     label = "not a type that a guest can pass",
-    note = "integers, floats, `bool`, `char`, `&str`, `String`, `&[u8]`, `Vec<u8>`, `&mut OutBuf` and `GuestPtr<T>` can; for a type of your own, implement `asyncify::FromGuest`"
+    note = "`u8` to `u64`, `i8` to `i64`, `f32`, `f64`, `bool`, `char`, tuples of these, `String`, `Vec<u8>` and `GuestPtr<T>` can, and among an import's parameters `&str`, `&[u8]` and `&mut OutBuf`",
+    note = "a 32-bit guest's `usize` is a `u32`; for a type of your own, implement `asyncify::FromGuest`"
 )]
 pub trait FromGuest: Sized {
     /// Its wasm values: one, a tuple of them, or a [`Slice`].
@@ -79,7 +80,8 @@ pub trait FromGuest: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be handed to the guest",
     label = "not a type that a guest can take",
-    note = "integers, floats, `bool`, `char`, `()`, tuples of these, `String`, `Vec<u8>`, `GuestPtr<T>` and `Result<_, E>` can, where `E` is `asyncify::Trap` or implements `asyncify::GuestError`; for a type of your own, implement `asyncify::IntoGuest`"
+    note = "`u8` to `u64`, `i8` to `i64`, `f32`, `f64`, `bool`, `char`, `()`, tuples of these, `String`, `Vec<u8>`, `GuestPtr<T>` and `Result<_, E>` can, where `E` is `asyncify::Trap` or implements `asyncify::GuestError`",
+    note = "a 32-bit guest's `usize` is a `u32`; for a type of your own, implement `asyncify::IntoGuest`"
 )]
 pub trait IntoGuest: Sized {
     /// Its wasm values: one, a tuple of them, or a [`Slice`].
