@@ -4,6 +4,8 @@ mod mismatch;
 mod text;
 mod trap;
 
+use std::{fmt, iter};
+
 pub use mismatch::ImportMismatch;
 pub(crate) use text::nearest;
 use text::{lines, list, meant, subject};
@@ -17,7 +19,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What went wrong, with the names and figures that tell where, and what to do about it.
 ///
 /// Functions are named as the guest names them: an import as `module.name`, an export by its name.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` shows the message too, and what it comes from, one cause a line: an `unwrap`, and a
+/// `main` that returns the error, print what a reader needs.
+///
+/// ```
+/// use asyncify::{Module, wasmtime::Engine};
+///
+/// let error = Module::from_file(&Engine::default(), "no such file").unwrap_err();
+/// assert!(format!("{error:?}").starts_with("cannot read `no such file`\n  caused by: "));
+/// ```
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The file could not be read.
@@ -102,7 +114,7 @@ pub enum Error {
 
     /// The module calls a suspending import from a function that was not instrumented for it.
     #[error(
-        "import `{import}` suspends, but {} it without having been instrumented for that: a suspension there would give wrong answers; instrument the module with {wasm_opt_args}",
+        "import `{import}` suspends, but {} it without having been instrumented for that: a suspension there would give wrong answers; instrument the original module with {wasm_opt_args}",
         subject(.functions, "call")
     )]
     UninstrumentedCaller {
@@ -219,7 +231,7 @@ pub enum Error {
 
     /// A frame between the export and the import was not instrumented, and ran on while the stack was unwound.
     #[error(
-        "`{function}` reached import `{import}` while its stack was unwound: a function on the way to `{suspended}` is not instrumented; instrument it too (`--pass-arg=asyncify-imports`, no `ignore-indirect`, no `removelist`)"
+        "`{function}` reached import `{import}` while its stack was unwound: a function on the way to `{suspended}` is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`"
     )]
     FrameNotInstrumented {
         /// The export that was called.
@@ -376,7 +388,7 @@ pub enum Error {
 
     /// The guest recursed deeper than the engine lets wasm use the thread's stack.
     #[error(
-        "`{function}` overflowed the wasm stack; raise `wasmtime::Config::max_wasm_stack` (512 KiB unless it was set), and with it the stack of the threads that poll the call, or let the guest recurse less"
+        "`{function}` overflowed the wasm stack; raise `wasmtime::Config::max_wasm_stack` (512 KiB unless it was set; above 2 MiB, `async_stack_size` as well), and with it the stack of the threads that poll the call, or let the guest recurse less"
     )]
     StackOverflow {
         /// The export that was called.
@@ -397,6 +409,17 @@ pub enum Error {
     /// A setting does not fit the engine or the guest.
     #[error("{0}")]
     Config(String),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = self.to_string();
+        f.write_str(&message)?;
+        let causes = iter::successors(std::error::Error::source(self), |error| error.source());
+        // Some messages end with their cause.
+        let mut causes = causes.map(ToString::to_string).filter(|cause| !message.ends_with(cause));
+        causes.try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
+    }
 }
 
 /// An error of any type.

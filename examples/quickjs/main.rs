@@ -95,7 +95,7 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn too_deep() -> String {
     format!(
-        "the script recurses too deeply for a wasm stack of {} KiB; raise `Config::max_wasm_stack`, and with it the stack of the threads that run the guest, and QuickJS's own limit",
+        "the script recurses too deeply for a wasm stack of {} KiB; raise `Config::max_wasm_stack` (and `async_stack_size`, which must not be less), the stack of the threads that run the guest, and QuickJS's own limit",
         WASM_STACK >> 10
     )
 }

@@ -64,7 +64,7 @@ fn a_frame_that_runs_on_into_a_plain_import_is_told() {
         fails(&mut call(&guest, "outer", 5)),
         Error::FrameNotInstrumented { function, import, suspended }
             if (&**function, &**import, &**suspended) == ("outer", "env.log", "env.wait"),
-        "`outer` reached import `env.log` while its stack was unwound: a function on the way to `env.wait` is not instrumented; instrument it too (`--pass-arg=asyncify-imports`, no `ignore-indirect`, no `removelist`)"
+        "`outer` reached import `env.log` while its stack was unwound: a function on the way to `env.wait` is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`"
     );
     assert_eq!(desk.dropped(), 1);
     recovers(&desk, &guest);
@@ -81,7 +81,7 @@ fn a_frame_that_runs_on_into_a_suspending_import_is_told() {
         fails(&mut call(&guest, "outer", 5)),
         Error::FrameNotInstrumented { function, import, suspended }
             if (&**function, &**import, &**suspended) == ("outer", "env.other", "env.wait"),
-        "`outer` reached import `env.other` while its stack was unwound: a function on the way to `env.wait` is not instrumented; instrument it too (`--pass-arg=asyncify-imports`, no `ignore-indirect`, no `removelist`)"
+        "`outer` reached import `env.other` while its stack was unwound: a function on the way to `env.wait` is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`"
     );
     assert_eq!(desk.asked(), [5], "the other import does nothing");
     recovers(&desk, &guest);

@@ -59,13 +59,13 @@ fn a_caller_of_a_suspending_import_that_was_left_out_is_told() {
         refused(&one, yielding_wait(&engine, 1)),
         Error::UninstrumentedCaller { import, functions, wasm_opt_args }
             if import == "env.wait" && *functions == ["first"] && wasm_opt_args == args,
-        format!("import `env.wait` suspends, but `first` calls it without having been instrumented for that: a suspension there would give wrong answers; instrument the module with {args}")
+        format!("import `env.wait` suspends, but `first` calls it without having been instrumented for that: a suspension there would give wrong answers; instrument the original module with {args}")
     );
     let both = module(&engine, &format!("{WAIT} {memory} {RUN} {bare} {two}"));
     assert_error!(
         refused(&both, yielding_wait(&engine, 1)),
         Error::UninstrumentedCaller { functions, .. } if *functions == ["first", "second"],
-        format!("import `env.wait` suspends, but `first` and `second` call it without having been instrumented for that: a suspension there would give wrong answers; instrument the module with {args}")
+        format!("import `env.wait` suspends, but `first` and `second` call it without having been instrumented for that: a suspension there would give wrong answers; instrument the original module with {args}")
     );
     let builder = Guest::builder(&both).async_imports(yielding_wait(&engine, 1));
     let trusted = block_on(builder.trust_instrumentation().instantiate()).unwrap();
