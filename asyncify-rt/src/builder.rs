@@ -208,6 +208,19 @@ impl<T: Send + 'static> Builder<T> {
 
     /// Accepts a module in which a function calls a suspending import without having been
     /// instrumented for it: you know that it never waits there.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host {
+    /// #     async fn yield_now(&self) { tokio::task::yield_now().await }
+    /// #     async fn pause(&self) -> u32 { std::future::pending().await }
+    /// # }
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// let guest = Guest::builder(&module).imports(Host).trust_instrumentation().instantiate().await?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn trust_instrumentation(mut self) -> Self {
         self.trust_instrumentation = true;
         self
@@ -275,7 +288,8 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Says that the guest has no shadow stack. See [`stack_pointer`](Self::stack_pointer).
+    /// Says that the guest has no shadow stack. See [`stack_pointer`](Self::stack_pointer) for an
+    /// example.
     pub fn no_stack_pointer(mut self) -> Self {
         self.settings.stack_pointer = Some(StackPointerSetting::None);
         self

@@ -1,10 +1,9 @@
 //! Every way in which loading, linking or calling a guest can fail.
 
+mod causes;
 mod mismatch;
 mod text;
 mod trap;
-
-use std::{fmt, iter};
 
 pub use mismatch::ImportMismatch;
 pub(crate) use text::nearest;
@@ -14,6 +13,15 @@ pub use trap::Trap;
 pub(crate) use crate::thin::{Boxed, Thin};
 
 /// The result of everything here that can fail.
+///
+/// ```
+/// use asyncify::{Module, Result, wasmtime::Engine};
+///
+/// fn load(engine: &Engine) -> Result<Module> {
+///     Module::from_file(engine, "guest.async.wasm")
+/// }
+/// # assert!(load(&Engine::default()).is_err());
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, with the names and figures that tell where, and what to do about it.
@@ -411,18 +419,12 @@ pub enum Error {
     Config(String),
 }
 
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message = self.to_string();
-        f.write_str(&message)?;
-        let causes = iter::successors(std::error::Error::source(self), |error| error.source());
-        // Some messages end with their cause.
-        let mut causes = causes.map(ToString::to_string).filter(|cause| !message.ends_with(cause));
-        causes.try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
-    }
-}
-
 /// An error of any type.
+///
+/// ```
+/// let error: asyncify::BoxError = "the disk is full".into();
+/// assert_eq!(error.to_string(), "the disk is full");
+/// ```
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 impl Error {
@@ -444,15 +446,6 @@ impl Error {
     #[allow(clippy::needless_pass_by_value, reason = "it is the function for `map_err`")]
     pub(crate) fn engine(error: wasmtime::Error) -> Self {
         Self::out_of_step(format!("the engine: {error}"))
-    }
-
-    /// The error, and what it comes from in the end.
-    pub(crate) fn with_root(&self) -> String {
-        let mut root = std::error::Error::source(self);
-        while let Some(source) = root.and_then(std::error::Error::source) {
-            root = Some(source);
-        }
-        root.map_or_else(|| self.to_string(), |root| format!("{self}: {root}"))
     }
 
     /// Names the export that was called, where the error happened too deep down to know it.
@@ -477,18 +470,5 @@ impl Error {
             _ => {}
         }
         self
-    }
-
-    /// The error that a host function ended the call with, if it is of type `E`.
-    #[must_use]
-    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(self);
-        while let Some(error) = cause {
-            if let Some(found) = error.downcast_ref::<E>() {
-                return Some(found);
-            }
-            cause = error.source();
-        }
-        None
     }
 }

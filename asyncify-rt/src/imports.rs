@@ -307,7 +307,7 @@ impl<T: Send + 'static> AsyncImports<T> {
     }
 
     /// What Binaryen's pass is told, so that it instruments for these imports: the arguments of
-    /// `wasm-opt` beside `--asyncify`.
+    /// `wasm-opt` beside `--asyncify`. See [`AsyncImports`] for an example.
     #[must_use]
     pub fn wasm_opt_args(&self) -> String {
         let suspending = self.definitions.iter().filter(|import| import.suspending);

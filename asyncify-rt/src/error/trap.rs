@@ -18,6 +18,11 @@ pub struct Trap(BoxError);
 
 impl Trap {
     /// A trap that says `message`.
+    ///
+    /// ```
+    /// let trap = asyncify::Trap::new("the disk is full");
+    /// assert_eq!(trap.to_string(), "the disk is full");
+    /// ```
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into().into())
     }
@@ -30,7 +35,7 @@ impl Trap {
         }
     }
 
-    /// The error inside.
+    /// The error inside. See [`Trap`] for an example.
     #[must_use]
     pub fn into_inner(self) -> BoxError {
         self.0

@@ -45,6 +45,24 @@ impl Borrowed for [u8] {
 ///
 /// What an export returns as `String` or `Vec<u8>` is the host's: it is copied, and given back to
 /// the guest's allocator. What it returns as `Lent<String>` or `Lent<Vec<u8>>` is copied alone.
+///
+/// ```
+/// # use asyncify::{Guest, Lent, Module, wasmtime::Engine};
+/// # futures::executor::block_on(async {
+/// // `const char version[] = "1.4";` at 16, returned as length and pointer in one i64.
+/// let guest = r#"(module (memory 1) (data (i32.const 16) "1.4")
+///     (func (export "version") (result i64) i64.const 0x3_0000_0010))"#;
+/// # let module = Module::new(&Engine::default(), guest)?;
+/// # let guest = Guest::builder(&module).instantiate().await?;
+///
+/// #[asyncify::exports]
+/// trait App {
+///     fn version(&self) -> Lent<String>;
+/// }
+/// let app: AppExports = guest.exports()?;
+/// assert_eq!(app.version().await?, Lent("1.4".to_owned()));
+/// # Ok::<(), asyncify::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lent<V>(pub V);
 

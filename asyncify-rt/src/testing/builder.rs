@@ -95,8 +95,8 @@ impl MockBuilder {
         self.shared_imports(Arc::new(host))
     }
 
-    /// As [`imports`](Self::imports), for a host that the test looks into as well: see
-    /// [`Mock::shared`].
+    /// As [`imports`](Self::imports), for a host that the test looks into as well. See
+    /// [`Mock::shared`] for an example.
     pub fn shared_imports<H: Imports>(mut self, host: Arc<H>) -> Self {
         self.imports.host(host);
         self.infos.extend(H::IMPORTS);
