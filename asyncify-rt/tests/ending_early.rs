@@ -112,6 +112,14 @@ impl Rig {
         ended.ok()
     }
 
+    /// The guest takes new calls, and the one that was parked ends well.
+    fn goes_on(&self, parked: Call<Vec<Val>>) {
+        self.works().unwrap();
+        self.gates.open_all();
+        block_on(parked).unwrap();
+        assert_eq!(stack_pointer(&self.guest, &self.module), self.base);
+    }
+
     fn is_poisoned(&self) -> bool {
         block_on(self.guest.is_poisoned()).unwrap()
     }
@@ -174,10 +182,7 @@ fn a_trap_leaves_the_guest_open_if_asked_to() {
     let parked = rig.parked(WORKS);
     assert!(matches!(rig.end(TRAPS).unwrap(), Error::Trap { .. }));
     assert!(!rig.is_poisoned());
-    rig.works().unwrap();
-    rig.gates.open_all();
-    block_on(parked).unwrap();
-    assert_eq!(stack_pointer(&rig.guest, &rig.module), rig.base);
+    rig.goes_on(parked);
 }
 
 #[test]
@@ -190,10 +195,7 @@ fn a_host_functions_error_ends_its_call_only() {
         assert_eq!(error.to_string(), "`fill_stack` was ended by the host");
         assert_eq!(error.source().unwrap().to_string(), "out of ink");
         assert!(!rig.is_poisoned());
-        rig.works().unwrap();
-        rig.gates.open_all();
-        block_on(parked).unwrap();
-        assert_eq!(stack_pointer(&rig.guest, &rig.module), rig.base);
+        rig.goes_on(parked);
     }
 }
 
@@ -255,10 +257,7 @@ fn a_panic_of_a_parked_calls_import_ends_that_call_only() {
     assert!(rig.end(PANICS_LATER).is_none(), "it panics");
     assert_eq!(rig.parked_calls(), 1);
     assert!(!rig.is_poisoned());
-    rig.works().unwrap();
-    rig.gates.open_all();
-    block_on(parked).unwrap();
-    assert_eq!(stack_pointer(&rig.guest, &rig.module), rig.base);
+    rig.goes_on(parked);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The faults that an instrumented guest can commit against Asyncify's contract.
 
 use asyncify_rt::private::{Direct, ParamInfo, Val as ByValue};
-use asyncify_rt::{AsyncImports, Error, Guest, ImportInfo};
+use asyncify_rt::{AsyncImports, Call, Error, Guest, ImportInfo};
 use std::sync::Arc;
 use wasmtime::{Engine, ValType};
 
@@ -25,6 +25,23 @@ static LOG: ImportInfo = ImportInfo::new::<Direct, i32>(
 /// `env.log`, which answers at once and is known to.
 fn define_log(imports: &mut AsyncImports<()>) {
     imports.plain::<(ByValue<i32>, ()), Direct, i32, (), _>(&LOG, &Arc::new(()), |(), (x, ())| x);
+}
+
+/// The call ends because guest and host disagree, for this reason.
+fn is_out_of_step(call: &mut Call<(i32,)>, function: &str, reason: &str) {
+    assert_error!(
+        fails(call),
+        Error::StateOutOfStep { function: named, .. } if named == function,
+        format!("`{function}`: {reason}; {HINT}")
+    );
+}
+
+/// As [`is_out_of_step`], for a call that parks and is answered first.
+fn resumes_out_of_step(desk: &Desk, guest: &Guest, function: &str, reason: &str) {
+    let mut parked = call(guest, function, 5);
+    park(&mut parked);
+    desk.answer(5);
+    is_out_of_step(&mut parked, function, reason);
 }
 
 /// A guest whose frames may lack what the pass does: nobody looks beforehand.
@@ -92,10 +109,10 @@ fn an_export_that_leaves_no_frame_is_told() {
     let desk = Desk::new();
     let fields = r#"(func (export "bare") (param i32) (result i32) (call $wait (local.get 0)))"#;
     let guest = trusted(&desk, "", fields);
-    assert_error!(
-        fails(&mut call(&guest, "bare", 5)),
-        Error::StateOutOfStep { function, .. } if function == "bare",
-        format!("`bare`: `env.wait` suspended, and no frame was unwound; {HINT}")
+    is_out_of_step(
+        &mut call(&guest, "bare", 5),
+        "bare",
+        "`env.wait` suspended, and no frame was unwound",
     );
     recovers(&desk, &guest);
 }
@@ -113,13 +130,11 @@ fn goes_astray(elsewhere: &str) {
     let import =
         format!(r#"(import "env" "{elsewhere}" (func $elsewhere (param i32) (result i32)))"#);
     let guest = trusted(&desk, &import, ASTRAY);
-    let mut astray = call(&guest, "astray", 5);
-    park(&mut astray);
-    desk.answer(5);
-    assert_error!(
-        fails(&mut astray),
-        Error::StateOutOfStep { function, .. } if function == "astray",
-        format!("`astray`: it was rewound into `env.{elsewhere}`, but it had suspended in `env.wait`; {HINT}")
+    resumes_out_of_step(
+        &desk,
+        &guest,
+        "astray",
+        &format!("it was rewound into `env.{elsewhere}`, but it had suspended in `env.wait`"),
     );
     assert_eq!(desk.asked(), [5], "the other import does nothing");
     recovers(&desk, &guest);
@@ -143,10 +158,10 @@ fn a_cancelled_call_that_is_rewound_into_another_import_is_told() {
     let mut astray = call(&guest, "astray", 5);
     park(&mut astray);
     astray.cancel(&[wasmtime::Val::I32(1)]).unwrap();
-    assert_error!(
-        fails(&mut astray),
-        Error::StateOutOfStep { function, .. } if function == "astray",
-        format!("`astray`: it was rewound into `env.other`, but it had suspended in `env.wait`; {HINT}")
+    is_out_of_step(
+        &mut astray,
+        "astray",
+        "it was rewound into `env.other`, but it had suspended in `env.wait`",
     );
 }
 
@@ -177,13 +192,11 @@ fn typed_imports_of_the_same_types_are_not_taken_for_each_other() {
         );
     }
     let guest = instantiate(&module, hosts);
-    let mut astray = call(&guest, "astray", 5);
-    park(&mut astray);
-    desk.answer(5);
-    assert_error!(
-        fails(&mut astray),
-        Error::StateOutOfStep { function, .. } if function == "astray",
-        format!("`astray`: it was rewound into `env.other`, but it had suspended in `env.wait`; {HINT}")
+    resumes_out_of_step(
+        &desk,
+        &guest,
+        "astray",
+        "it was rewound into `env.other`, but it had suspended in `env.wait`",
     );
     recovers(&desk, &guest);
 }
@@ -198,13 +211,11 @@ fn a_call_that_returns_without_reaching_its_import_is_told() {
           (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
           (local.get $answer))"#;
     let guest = guest_with(&desk, fields);
-    let mut never = call(&guest, "never", 5);
-    park(&mut never);
-    desk.answer(5);
-    assert_error!(
-        fails(&mut never),
-        Error::StateOutOfStep { function, .. } if function == "never",
-        format!("`never`: it returned without having been rewound into `env.wait`, where it had suspended; {HINT}")
+    resumes_out_of_step(
+        &desk,
+        &guest,
+        "never",
+        "it returned without having been rewound into `env.wait`, where it had suspended",
     );
     recovers(&desk, &guest);
 }
@@ -218,13 +229,11 @@ fn an_import_that_is_reached_before_all_frames_are_back_is_told() {
           (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
           (local.get $answer))"#;
     let guest = guest_with(&desk, fields);
-    let mut early = call(&guest, "early", 5);
-    park(&mut early);
-    desk.answer(5);
-    assert_error!(
-        fails(&mut early),
-        Error::StateOutOfStep { function, .. } if function == "early",
-        format!("`early`: not all frames were rewound before `env.wait` was reached; {HINT}")
+    resumes_out_of_step(
+        &desk,
+        &guest,
+        "early",
+        "not all frames were rewound before `env.wait` was reached",
     );
     recovers(&desk, &guest);
 }
@@ -238,10 +247,10 @@ fn a_guest_that_writes_its_own_state_is_told() {
                  (global.set $state (i32.const {state})) (i32.const 0))"#
         );
         let guest = guest_with(&desk, &fields);
-        assert_error!(
-            fails(&mut call(&guest, "meddles", 0)),
-            Error::StateOutOfStep { function, .. } if function == "meddles",
-            format!("`meddles`: Asyncify's state is not `Normal`, as the host left it; {HINT}")
+        is_out_of_step(
+            &mut call(&guest, "meddles", 0),
+            "meddles",
+            "Asyncify's state is not `Normal`, as the host left it",
         );
         recovers(&desk, &guest);
     }
@@ -261,10 +270,10 @@ fn unwinds(also: &str) -> String {
 fn a_guest_that_ends_the_unwinding_itself_is_told() {
     let desk = Desk::new();
     let guest = guest_with(&desk, &unwinds("(global.set $state (i32.const 0))"));
-    assert_error!(
-        fails(&mut call(&guest, "unwinds", 5)),
-        Error::StateOutOfStep { function, .. } if function == "unwinds",
-        format!("`unwinds`: Asyncify's state is not `Unwinding`, as the host left it; {HINT}")
+    is_out_of_step(
+        &mut call(&guest, "unwinds", 5),
+        "unwinds",
+        "Asyncify's state is not `Unwinding`, as the host left it",
     );
     recovers(&desk, &guest);
 }
@@ -273,10 +282,10 @@ fn a_guest_that_ends_the_unwinding_itself_is_told() {
 fn frames_that_end_below_the_window_are_told() {
     let desk = Desk::new();
     let guest = guest_with(&desk, &unwinds("(i32.store (global.get $data) (i32.const 0))"));
-    assert_error!(
-        fails(&mut call(&guest, "unwinds", 5)),
-        Error::StateOutOfStep { function, .. } if function == "unwinds",
-        format!("`unwinds`: the frames end at 0x0, outside the window; {HINT}")
+    is_out_of_step(
+        &mut call(&guest, "unwinds", 5),
+        "unwinds",
+        "the frames end at 0x0, outside the window",
     );
     recovers(&desk, &guest);
 }
