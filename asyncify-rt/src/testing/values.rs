@@ -39,6 +39,7 @@ pub trait GuestValue: sealed::One {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no list of wasm values",
+    label = "not what a guest passes",
     note = "pass `()`, one value, a tuple of up to 12, or a `Vec<wasmtime::Val>`; text and bytes go through `Mock::place`"
 )]
 pub trait GuestValues: sealed::Many {}
@@ -56,7 +57,8 @@ pub trait GuestValues: sealed::Many {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that wasm returns",
-    note = "an import returns `()`, `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `V128`, a `Slice`, or a tuple of up to 8 numbers; a `bool` or a `char` is an `i32`"
+    label = "not what a guest is answered with",
+    note = "an import returns `()`, `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `V128`, a `Slice`, or a tuple of up to 8 numbers; a `bool` or a `char` is an `i32`, and an error is its code, in the number's place"
 )]
 pub trait Results: sealed::Answer {}
 
@@ -98,6 +100,7 @@ pub(super) fn types(vals: &[Val]) -> Vec<ValueType> {
 
 macro_rules! scalars {
     ($($ty:ty, $value:ident => $val:expr;)*) => { $(
+        #[diagnostic::do_not_recommend]
         impl GuestValue for $ty {}
         impl sealed::One for $ty {
             fn push_to(self, vals: &mut Vec<Val>) {
@@ -105,12 +108,14 @@ macro_rules! scalars {
                 vals.push($val);
             }
         }
+        #[diagnostic::do_not_recommend]
         impl GuestValues for $ty {}
         impl sealed::Many for $ty {
             fn append_to(self, vals: &mut Vec<Val>) {
                 sealed::One::push_to(self, vals);
             }
         }
+        #[diagnostic::do_not_recommend]
         impl Results for $ty {}
         impl sealed::Answer for $ty {
             fn types() -> &'static [ValueType] {
@@ -133,6 +138,7 @@ scalars! {
     V128, value => Val::V128(value);
 }
 
+#[diagnostic::do_not_recommend]
 impl GuestValue for Slice {}
 impl sealed::One for Slice {
     fn push_to(self, vals: &mut Vec<Val>) {
@@ -141,6 +147,7 @@ impl sealed::One for Slice {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl GuestValues for Slice {}
 impl sealed::Many for Slice {
     fn append_to(self, vals: &mut Vec<Val>) {
@@ -148,6 +155,7 @@ impl sealed::Many for Slice {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Results for Slice {}
 impl sealed::Answer for Slice {
     fn types() -> &'static [ValueType] {
@@ -158,6 +166,7 @@ impl sealed::Answer for Slice {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl GuestValues for Vec<Val> {}
 impl sealed::Many for Vec<Val> {
     fn append_to(self, vals: &mut Vec<Val>) {
@@ -167,6 +176,7 @@ impl sealed::Many for Vec<Val> {
 
 macro_rules! tuples {
     ($($v:ident)*) => {
+        #[diagnostic::do_not_recommend]
         impl<$($v: GuestValue),*> GuestValues for ($($v,)*) {}
         #[allow(non_snake_case, unused_variables, reason = "written once for every arity")]
         impl<$($v: GuestValue),*> sealed::Many for ($($v,)*) {
@@ -190,6 +200,7 @@ arities!(V1 V2 V3 V4 V5 V6 V7 V8 V9 V10 V11 V12);
 
 macro_rules! results {
     ($($v:ident)*) => {
+        #[diagnostic::do_not_recommend]
         impl<$($v: Value),*> Results for ($($v,)*) {}
         #[allow(non_snake_case, reason = "written once for every arity")]
         impl<$($v: Value),*> sealed::Answer for ($($v,)*) {
