@@ -3,7 +3,7 @@
 use quote::ToTokens;
 use syn::{GenericParam, Generics, Pat, ReceiverKind, Safety, Type};
 
-use super::types::{Parts, is_future, mention};
+use super::types::{Parts, mention};
 use crate::errors::Errors;
 use crate::model::{Function, Kind, Param, bare, type_text};
 
@@ -243,15 +243,14 @@ pub(super) fn is_copied(param: &Param<'_>, errors: &mut Errors) -> bool {
 pub(super) fn result_is_owned(function: &Function<'_>, noun: &str, errors: &mut Errors) {
     let Some(ty) = function.result() else { return };
     let parts = Parts::of(ty);
-    let future = parts.impl_trait.filter(|node| is_future(node));
     if let Type::Never(never) = bare(ty) {
         errors.at(
             never,
             "a result cannot be `!`, because the guest waits for an answer; end the call by an error: `Result<(), asyncify::Trap>`",
         );
-    } else if let Some(node) = future {
+    } else if parts.future {
         errors.at(
-            node,
+            ty,
             format!(
                 "a function that waits is an `async fn`; write `async fn {}`",
                 function.ident()

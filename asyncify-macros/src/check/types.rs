@@ -1,13 +1,19 @@
 //! What a type is made of, by syntax.
 
 use proc_macro2::Ident;
+use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Lifetime, PathSegment, Type, TypeImplTrait, TypeInfer, TypeParamBound, TypeReference};
+use syn::{
+    Lifetime, PathSegment, Token, Type, TypeImplTrait, TypeInfer, TypeParamBound, TypeReference,
+    TypeTraitObject,
+};
 
 /// The parts of a type that a rule is about: the first of each kind.
 #[derive(Default)]
 pub(crate) struct Parts<'a> {
     pub(crate) impl_trait: Option<&'a TypeImplTrait>,
+    /// Whether there is an `impl` or `dyn` of a trait called `Future`.
+    pub(crate) future: bool,
     pub(crate) self_type: Option<&'a Ident>,
     /// A lifetime other than `'static`.
     pub(crate) lifetime: Option<&'a Lifetime>,
@@ -34,6 +40,12 @@ impl<'a> Visit<'a> for Parts<'a> {
     fn visit_type_impl_trait(&mut self, node: &'a TypeImplTrait) {
         // Nothing inside is a mistake of its own.
         self.impl_trait.get_or_insert(node);
+        self.future |= is_future(&node.bounds);
+    }
+
+    fn visit_type_trait_object(&mut self, node: &'a TypeTraitObject) {
+        self.future |= is_future(&node.bounds);
+        visit::visit_type_trait_object(self, node);
     }
 
     fn visit_path_segment(&mut self, node: &'a PathSegment) {
@@ -62,8 +74,8 @@ impl<'a> Visit<'a> for Parts<'a> {
 }
 
 /// Whether one of the bounds is called `Future`.
-pub(super) fn is_future(node: &TypeImplTrait) -> bool {
-    node.bounds.iter().any(|bound| match bound {
+fn is_future(bounds: &Punctuated<TypeParamBound, Token![+]>) -> bool {
+    bounds.iter().any(|bound| match bound {
         TypeParamBound::Trait(bound) => {
             bound.path.segments.last().is_some_and(|last| last.ident == "Future")
         }
