@@ -297,8 +297,7 @@ impl<T: Send + 'static> Guest<T> {
         self.with(|cx| cx.rt().poison = None).await
     }
 
-    #[allow(clippy::inline_always, reason = "a guard that is handed on is copied at each hand")]
-    #[inline(always)]
+    #[inline]
     pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Thin<Guard<'_, T>>> {
         match self.inner.lock.poll_lock(cx) {
             Poll::Ready(Ok(guard)) => {

@@ -3,11 +3,28 @@
 //! Unlocking wakes everybody who waits and hands the lock to nobody: a waiter that is no longer
 //! polled (`select!` on `&mut call`) then holds up no one. The guard is not `Send`, so a future
 //! that kept it across an await would not be `Send` either.
+//!
+//! ```text
+//! free                 held                  held, and waited for
+//! +-------+   take     +---------+   leave   +---------+
+//! | value | ---------> | nothing | --------> | wakers  |
+//! +-------+ <--------- +---------+           +---------+
+//!     ^       give back                           |
+//!     +-------------------------------------------+
+//!                 give back, and wake them
+//! ```
+//!
+//! One word says all of it: whoever takes the value out has the lock, and whoever puts it back
+//! finds in its place those who wait. So no wake is lost between looking and waiting, and a turn
+//! costs two atomic operations.
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
+
+use crossbeam_utils::atomic::AtomicCell;
 
 /// How often a task may ask for the lock from inside the import that holds it. A combinator asks
 /// a few times within a poll; an executor that blocks in there would ask for ever.
@@ -74,69 +91,63 @@ fn thread_mark() -> usize {
     MARK.with(|mark| std::ptr::from_ref(mark).addr())
 }
 
+/// What the lock's word leads to.
 #[derive(Debug)]
-pub(crate) struct Lock<S> {
-    value: Mutex<S>,
-    holder: Arc<Holder>,
-    waiters: Waiters,
+enum Slot<S> {
+    /// The lock is free.
+    Value(S),
+    /// It is held, and these wait for it.
+    Wakers(Vec<Waker>),
 }
 
-#[derive(Debug, Default)]
-struct Waiters {
-    /// Whether `wakers` may hold anything.
-    any: AtomicBool,
-    wakers: Mutex<Vec<Waker>>,
+impl<S> Slot<S> {
+    #[inline]
+    fn is_value(&self) -> bool {
+        matches!(self, Self::Value(_))
+    }
+}
+
+/// A value that one at a time has in hand.
+pub(crate) struct Lock<S> {
+    /// `None` while the lock is held and nobody waits.
+    word: AtomicCell<Option<Box<Slot<S>>>>,
+    holder: Arc<Holder>,
 }
 
 impl<S> Lock<S> {
     pub(crate) fn new(value: S, holder: Arc<Holder>) -> Self {
-        Self { value: Mutex::new(value), holder, waiters: Waiters::default() }
+        Self { word: AtomicCell::new(Some(Box::new(Slot::Value(value)))), holder }
     }
 
     /// The lock, if it is free.
-    #[allow(clippy::inline_always, reason = "a guard that is handed on is copied at each hand")]
-    #[inline(always)]
     pub(crate) fn try_lock(&self) -> Result<Guard<'_, S>, Held> {
-        let value = match self.value.try_lock() {
-            Ok(value) => value,
-            // A panic in a host function was dealt with where it passed the guest.
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(self.holder.ask()),
-        };
-        self.holder.thread.store(thread_mark(), Ordering::Relaxed);
-        Ok(Guard { value, lock: Unlocked(self) })
+        match self.word.take() {
+            Some(slot) if slot.is_value() => Ok(self.hold(slot)),
+            other => self.miss(other),
+        }
     }
 
-    /// Runs `f` under the lock, if it is free; else gives `f` back.
+    /// The lock, or a wake when it is free.
+    pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, S>, Held>> {
+        match self.word.take() {
+            Some(slot) if slot.is_value() => Poll::Ready(Ok(self.hold(slot))),
+            other => self.wait(cx, other),
+        }
+    }
+
+    /// Hands the value to `f`, or wakes when that can be.
     ///
-    /// As [`try_lock`](Self::try_lock), less a guard that is handed on: that is copied at each
-    /// hand, right after it was written, which stalls a processor longer than locking does.
+    /// As [`poll_lock`](Self::poll_lock), less a guard that is handed on: to copy what was written
+    /// just before stalls a processor for as long as locking does.
     #[inline]
-    pub(crate) fn try_with<R, F: FnOnce(&mut S) -> R>(&self, f: F) -> Result<R, (Held, F)> {
-        // Dropped last, after the value's guard.
-        let _wake;
-        let mut taken = self.value.try_lock();
-        let value = match &mut taken {
-            Ok(value) => &mut **value,
-            Err(TryLockError::Poisoned(poisoned)) => &mut **poisoned.get_mut(),
-            Err(TryLockError::WouldBlock) => return Err((self.holder.ask(), f)),
-        };
-        self.holder.thread.store(thread_mark(), Ordering::Relaxed);
-        _wake = Unlocked(self);
-        let _holding = Holding(&self.holder);
-        Ok(f(value))
-    }
-
-    /// Runs `f` under the lock, or wakes when it is free.
-    #[inline]
-    pub(crate) fn poll_with<R, F>(&self, cx: &mut Context<'_>, f: F) -> Poll<Result<R, Held>>
-    where
-        F: FnOnce(&mut S) -> R,
-    {
-        match self.try_with(f) {
-            Ok(output) => Poll::Ready(Ok(output)),
-            Err((Held::Within, _)) => Poll::Ready(Err(Held::Within)),
-            Err((Held::Elsewhere, f)) => match self.wait(cx) {
+    pub(crate) fn poll_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        f: impl FnOnce(&mut S) -> R,
+    ) -> Poll<Result<R, Held>> {
+        match self.word.take() {
+            Some(slot) if slot.is_value() => Poll::Ready(Ok(f(&mut self.hold(slot)))),
+            other => match self.wait(cx, other) {
                 Poll::Ready(Ok(mut guard)) => Poll::Ready(Ok(f(&mut guard))),
                 Poll::Ready(Err(held)) => Poll::Ready(Err(held)),
                 Poll::Pending => Poll::Pending,
@@ -144,105 +155,115 @@ impl<S> Lock<S> {
         }
     }
 
-    /// The lock, or a wake when it is free.
-    #[allow(clippy::inline_always, reason = "a guard that is handed on is copied at each hand")]
+    #[allow(clippy::inline_always, reason = "it is made where it is used, and never copied")]
     #[inline(always)]
-    pub(crate) fn poll_lock(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, S>, Held>> {
-        match self.try_lock() {
-            Err(Held::Elsewhere) => self.wait(cx),
-            taken => Poll::Ready(taken),
-        }
+    fn hold(&self, slot: Box<Slot<S>>) -> Guard<'_, S> {
+        self.holder.thread.store(thread_mark(), Ordering::Relaxed);
+        Guard { slot: Some(slot), lock: self, _not_send: PhantomData }
     }
 
+    /// Puts back what was found instead of the value.
     #[cold]
-    fn wait(&self, cx: &mut Context<'_>) -> Poll<Result<Guard<'_, S>, Held>> {
-        self.waiters.push(cx.waker());
-        if self.holder.is_this_thread() {
-            // The lock is free when the import has parked. Asking again at once finds out an
-            // executor that blocks inside the import.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        match self.try_lock() {
-            Ok(guard) => Poll::Ready(Ok(guard)),
-            Err(_) => Poll::Pending,
-        }
+    fn miss(&self, found: Option<Box<Slot<S>>>) -> Result<Guard<'_, S>, Held> {
+        let guard = found.and_then(|wakers| self.leave(wakers));
+        guard.ok_or_else(|| self.holder.ask())
     }
-}
 
-impl Waiters {
-    fn push(&self, waker: &Waker) {
-        {
-            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            if !wakers.last().is_some_and(|last| last.will_wake(waker)) {
-                wakers.push(waker.clone());
+    /// Adds to what was found instead of the value that somebody waits.
+    #[cold]
+    fn wait(
+        &self,
+        cx: &mut Context<'_>,
+        found: Option<Box<Slot<S>>>,
+    ) -> Poll<Result<Guard<'_, S>, Held>> {
+        let held = self.holder.ask();
+        let wakers = match held {
+            Held::Within => found,
+            Held::Elsewhere => Some(with_waker(found, cx.waker())),
+        };
+        match wakers.and_then(|wakers| self.leave(wakers)) {
+            Some(guard) => Poll::Ready(Ok(guard)),
+            None if held == Held::Within => Poll::Ready(Err(held)),
+            None => {
+                if self.holder.is_this_thread() {
+                    // The lock is free when the import has parked. Asking again at once finds out
+                    // an executor that blocks inside the import.
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
             }
         }
-        // Pairs with the swap in `Unlocked`. If that comes later it sees us; if it comes first, what
-        // was before it, the unlocking, is seen by our next try. A fence on both sides would say
-        // the same and cost the holder twice as much.
-        self.any.swap(true, Ordering::AcqRel);
+    }
+
+    /// Leaves word of those who wait. If the lock was given back meanwhile, it is ours.
+    #[cold]
+    fn leave(&self, wakers: Box<Slot<S>>) -> Option<Guard<'_, S>> {
+        let slot = self.word.swap(Some(wakers))?;
+        match *slot {
+            Slot::Value(_) => Some(self.hold(slot)),
+            // Two left word at the same time. Those who lost their place ask again.
+            Slot::Wakers(displaced) => {
+                wake(displaced);
+                None
+            }
+        }
     }
 }
 
-/// The lock, until it is dropped. Fields are dropped in their order: unlock, then wake.
+fn with_waker<S>(found: Option<Box<Slot<S>>>, waker: &Waker) -> Box<Slot<S>> {
+    let mut slot = found.unwrap_or_else(|| Box::new(Slot::Wakers(Vec::new())));
+    if let Slot::Wakers(wakers) = &mut *slot
+        && !wakers.last().is_some_and(|last| last.will_wake(waker))
+    {
+        wakers.push(waker.clone());
+    }
+    slot
+}
+
+#[cold]
+fn wake(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+/// The value in hand; it is given back when this is dropped.
 pub(crate) struct Guard<'a, S> {
-    value: MutexGuard<'a, S>,
-    lock: Unlocked<'a, S>,
+    /// The value, until it is given back.
+    slot: Option<Box<Slot<S>>>,
+    lock: &'a Lock<S>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl<S> Deref for Guard<'_, S> {
+    type Target = S;
+    #[inline]
+    fn deref(&self) -> &S {
+        match self.slot.as_deref() {
+            Some(Slot::Value(value)) => value,
+            _ => unreachable!("a guard has the value in hand"),
+        }
+    }
+}
+
+impl<S> DerefMut for Guard<'_, S> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut S {
+        match self.slot.as_deref_mut() {
+            Some(Slot::Value(value)) => value,
+            _ => unreachable!("a guard has the value in hand"),
+        }
+    }
 }
 
 impl<S> Drop for Guard<'_, S> {
     #[inline]
     fn drop(&mut self) {
-        drop(Holding(&self.lock.0.holder));
-    }
-}
-
-/// Says that nobody holds the lock, when it is dropped.
-struct Holding<'a>(&'a Holder);
-
-impl Drop for Holding<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.thread.store(0, Ordering::Relaxed);
-        self.0.asks.store(0, Ordering::Relaxed);
-    }
-}
-
-impl<S> Deref for Guard<'_, S> {
-    type Target = S;
-    fn deref(&self) -> &S {
-        &self.value
-    }
-}
-
-impl<S> DerefMut for Guard<'_, S> {
-    fn deref_mut(&mut self) -> &mut S {
-        &mut self.value
-    }
-}
-
-/// Wakes who waits, when it is dropped: after the value's guard.
-struct Unlocked<'a, S>(&'a Lock<S>);
-
-impl<S> Drop for Unlocked<'_, S> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.waiters.any.swap(false, Ordering::AcqRel) {
-            self.0.waiters.wake();
-        }
-    }
-}
-
-impl Waiters {
-    #[cold]
-    fn wake(&self) {
-        let wakers = {
-            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *wakers)
-        };
-        for waker in wakers {
-            waker.wake();
+        let Lock { word, holder } = self.lock;
+        holder.thread.store(0, Ordering::Relaxed);
+        holder.asks.store(0, Ordering::Relaxed);
+        if let Some(slot) = word.swap(self.slot.take())
+            && let Slot::Wakers(wakers) = *slot
+        {
+            wake(wakers);
         }
     }
 }
