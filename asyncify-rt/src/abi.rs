@@ -28,12 +28,14 @@ pub(crate) const HEADER: u64 = 16;
 pub(crate) struct Asyncify {
     state: Global,
     data: Global,
+    /// Whether the module never sets the state itself.
+    sealed: bool,
     pub(crate) width: PointerWidth,
 }
 
 impl Asyncify {
-    pub(crate) fn new(state: Global, data: Global, width: PointerWidth) -> Self {
-        Self { state, data, width }
+    pub(crate) fn new(state: Global, data: Global, sealed: bool, width: PointerWidth) -> Self {
+        Self { state, data, sealed, width }
     }
 
     /// Writes the state global.
@@ -41,8 +43,15 @@ impl Asyncify {
         self.state.set(store, Val::I32(phase as i32))
     }
 
+    /// Whether the state global holds what the host last wrote there. A module that never sets it
+    /// is not asked.
+    #[inline]
+    pub(crate) fn is_in_step(&self, store: impl AsContextMut, phase: Phase) -> bool {
+        self.sealed || self.state(store) == Some(phase)
+    }
+
     /// Reads the state global: `None` if it holds no state.
-    pub(crate) fn state(&self, store: impl AsContextMut) -> Option<Phase> {
+    fn state(&self, store: impl AsContextMut) -> Option<Phase> {
         match self.state.get(store) {
             Val::I32(0) => Some(Phase::Normal),
             Val::I32(1) => Some(Phase::Unwinding),
@@ -113,11 +122,6 @@ impl Struct {
             (None, None) => 0,
         })
     }
-}
-
-/// Whether the state global holds what the host last wrote there.
-pub(crate) fn is_in_step(asyncify: &Asyncify, store: impl AsContextMut, phase: Phase) -> bool {
-    asyncify.state(store) == Some(phase)
 }
 
 #[cfg(test)]

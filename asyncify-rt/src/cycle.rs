@@ -26,7 +26,6 @@ use std::task::Waker;
 
 use wasmtime::{AsContextMut, StoreContextMut, Trap};
 
-use crate::abi;
 use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
@@ -453,7 +452,7 @@ fn force_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Resu
 fn check_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Thin<()> {
     let asyncify = cx.rt().asyncify;
     match asyncify {
-        Some(asyncify) if !abi::is_in_step(&asyncify, &mut cx.store, phase) => Err(left(phase)),
+        Some(asyncify) if !asyncify.is_in_step(&mut cx.store, phase) => Err(left(phase)),
         _ => Ok(()),
     }
 }

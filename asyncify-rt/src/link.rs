@@ -186,7 +186,7 @@ pub(crate) fn assemble<T: Send + 'static>(
 fn link_runtime<T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
     findings: &Findings,
-    exports: HashMap<String, Extern>,
+    mut exports: HashMap<String, Extern>,
     settings: Settings,
 ) -> Result<()> {
     let missing = |name: &str| {
@@ -199,7 +199,7 @@ fn link_runtime<T: Send + 'static>(
     let asyncify = match findings.asyncify() {
         Some(found) => {
             let (state, data) = (global(found.state())?, global(found.data())?);
-            Some(Asyncify::new(state, data, findings.pointer_width()))
+            Some(Asyncify::new(state, data, found.is_sealed(), findings.pointer_width()))
         }
         None => None,
     };
@@ -215,6 +215,10 @@ fn link_runtime<T: Send + 'static>(
         Ok(name) => Pointer::Known { global: global(&name)?, width: findings.pointer_width() },
         Err(pointer) => pointer,
     };
+    // Who called one of Asyncify's functions would change the state behind the runtime's back.
+    for function in findings.asyncify().iter().flat_map(|asyncify| asyncify.functions()) {
+        exports.remove(function);
+    }
     let rt = cx.rt();
     rt.asyncify = asyncify;
     rt.memory = memory;

@@ -87,6 +87,23 @@ impl<'a> Asyncify<'a> {
         self.roles.iter().find(|(found, ..)| *found == role).map(|(_, name, _)| *name)
     }
 
+    /// Whether `function` is one of Asyncify's own that set the state.
+    pub(super) fn sets(&self, function: u32) -> bool {
+        let mut roles = self.roles.iter();
+        roles.any(|(role, _, index)| *index == function && role.sets().is_some())
+    }
+
+    /// Whether the module leaves the state alone, outside of bodies: no one else can reach the
+    /// global, and nothing but the exports of their roles leads to the functions that set it.
+    pub(super) fn is_sealed(&self, parsed: &Parsed<'_>) -> bool {
+        let is_role = |name| self.roles.iter().any(|(_, role, _)| *role == name);
+        parsed.global(self.globals.state).is_some_and(|global| global.import.is_none())
+            && parsed.referenced.iter().all(|function| !self.sets(*function))
+            && parsed
+                .exported(ExternalKind::Func)
+                .all(|(name, function)| is_role(name) || !self.sets(function))
+    }
+
     /// Whether `function` is one of Asyncify's own.
     pub(super) fn owns(&self, function: u32) -> bool {
         self.roles.iter().any(|(.., index)| *index == function)

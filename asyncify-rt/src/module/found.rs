@@ -72,6 +72,7 @@ impl fmt::Display for PointerWidth {
 /// assert_eq!((asyncify.state(), asyncify.data()), ("__asyncify_state", "__asyncify_data"));
 /// assert_eq!(asyncify.get_state(), Some("asyncify_get_state"));
 /// assert_eq!(asyncify.functions().count(), 5);
+/// assert!(asyncify.is_sealed());
 /// # Ok::<(), asyncify::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,7 @@ pub struct Instrumentation {
     pub(super) start_rewind: Option<String>,
     pub(super) stop_rewind: Option<String>,
     pub(super) get_state: Option<String>,
+    pub(super) sealed: bool,
 }
 
 impl Instrumentation {
@@ -127,6 +129,13 @@ impl Instrumentation {
     #[must_use]
     pub fn get_state(&self) -> Option<&str> {
         self.get_state.as_deref()
+    }
+
+    /// Whether the module itself never sets the state: only the functions above do, and nothing in
+    /// the module calls them. The state is then what the host last wrote, and need not be read.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// The functions above, as far as they are exported.

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wasmparser::{
-    CompositeInnerType, ConstExpr, DataKind, DataSectionReader, Encoding, ExternalKind, FuncType,
-    FunctionBody, GlobalType, ImportSectionReader, Imports, KnownCustom, MemoryType, Name,
-    NameSectionReader, Operator, Parser, Payload, TypeRef, TypeSectionReader, ValType,
+    CompositeInnerType, ConstExpr, DataKind, DataSectionReader, ElementItems, Encoding,
+    ExternalKind, FuncType, FunctionBody, GlobalType, ImportSectionReader, Imports, KnownCustom,
+    MemoryType, Name, NameSectionReader, Operator, Parser, Payload, TableInit, TypeRef,
+    TypeSectionReader, ValType,
 };
 
 use super::PointerWidth;
@@ -69,6 +70,8 @@ pub(super) struct Parsed<'a> {
     pub(super) exports: Vec<Export<'a>>,
     pub(super) export_slot: ExportSlot,
     pub(super) data_start: DataStart,
+    /// The functions that are referred to outside bodies: by tables, by globals, or to start with.
+    pub(super) referenced: Vec<u32>,
     /// The functions that are defined here.
     pub(super) bodies: Vec<FunctionBody<'a>>,
     pub(super) function_names: BTreeMap<u32, &'a str>,
@@ -86,6 +89,7 @@ impl<'a> Parsed<'a> {
             exports: Vec::new(),
             export_slot: ExportSlot::Absent { at: HEADER },
             data_start: DataStart::Empty,
+            referenced: Vec::new(),
             bodies: Vec::new(),
             function_names: BTreeMap::new(),
             global_names: BTreeMap::new(),
@@ -135,6 +139,7 @@ impl<'a> Parsed<'a> {
                 for global in section {
                     let global = global.map_err(invalid)?;
                     let start = constant(&global.init_expr);
+                    self.refer(&global.init_expr)?;
                     self.globals.push(Global { ty: global.ty, import: None, start });
                 }
             }
@@ -146,6 +151,19 @@ impl<'a> Parsed<'a> {
                         kind => kind,
                     };
                     self.exports.push(Export { name: export.name, kind, index: export.index });
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    if let TableInit::Expr(expr) = table.map_err(invalid)?.init {
+                        self.refer(&expr)?;
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => self.referenced.push(func),
+            Payload::ElementSection(section) => {
+                for element in section {
+                    self.read_element(element.map_err(invalid)?.items)?;
                 }
             }
             Payload::DataSection(section) => self.read_data(section)?,
@@ -192,6 +210,32 @@ impl<'a> Parsed<'a> {
                     self.globals.push(Global { ty, import: Some(origin), start: None });
                 }
                 TypeRef::Table(_) | TypeRef::Tag(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_element(&mut self, items: ElementItems<'a>) -> Result<()> {
+        match items {
+            ElementItems::Functions(functions) => {
+                for function in functions {
+                    self.referenced.push(function.map_err(invalid)?);
+                }
+            }
+            ElementItems::Expressions(_, expressions) => {
+                for expr in expressions {
+                    self.refer(&expr.map_err(invalid)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the functions that a constant refers to.
+    fn refer(&mut self, expr: &ConstExpr<'a>) -> Result<()> {
+        for operator in expr.get_operators_reader() {
+            if let Operator::RefFunc { function_index } = operator.map_err(invalid)? {
+                self.referenced.push(function_index);
             }
         }
         Ok(())

@@ -108,6 +108,7 @@ impl Prepared {
                 start_rewind: function(Role::StartRewind),
                 stop_rewind: function(Role::StopRewind),
                 get_state: function(Role::GetState),
+                sealed: scan.sealed,
             }
         });
         let wasm = exports.rewrite(wasm, &parsed)?;

@@ -1,5 +1,5 @@
-//! One pass over all bodies: who calls whom without looking at Asyncify's state, and how the
-//! globals are used that may be the shadow stack pointer.
+//! One pass over all bodies: who calls whom without looking at Asyncify's state, whether anything
+//! sets that, and how the globals are used that may be the shadow stack pointer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +15,8 @@ use crate::error::Result;
 const KEPT: usize = 32;
 
 pub(super) struct Scan {
+    /// Whether the module itself never sets Asyncify's state: what the host last wrote is there.
+    pub(super) sealed: bool,
     pub(super) callers: Callers,
     pub(super) usage: BTreeMap<u32, Usage>,
 }
@@ -26,6 +28,7 @@ pub(super) fn scan(
     watched: Vec<bool>,
 ) -> Result<Scan> {
     let mut tracker = Tracker::new(watched);
+    let mut sealed = asyncify.is_some_and(|asyncify| asyncify.is_sealed(parsed));
     let mut reads_state = Vec::new();
     // Pairs of caller and callee, of callers that do not read the state.
     let mut calls: Vec<(u32, u32)> = Vec::new();
@@ -42,7 +45,16 @@ pub(super) fn scan(
                     reads |=
                         asyncify.is_some_and(|asyncify| asyncify.globals.state == *global_index);
                 }
+                Operator::GlobalSet { global_index } => {
+                    sealed &= asyncify.is_none_or(|asyncify| {
+                        asyncify.globals.state != *global_index || asyncify.sets(function)
+                    });
+                }
+                Operator::RefFunc { function_index } => {
+                    sealed &= asyncify.is_none_or(|asyncify| !asyncify.sets(*function_index));
+                }
                 Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                    sealed &= asyncify.is_none_or(|asyncify| !asyncify.sets(*function_index));
                     calls.push((function, *function_index));
                 }
                 _ => {}
@@ -60,7 +72,7 @@ pub(super) fn scan(
         Some(asyncify) => callers(parsed, asyncify, &calls, &reads_state),
         None => Callers::default(),
     };
-    Ok(Scan { callers, usage: tracker.finish() })
+    Ok(Scan { sealed, callers, usage: tracker.finish() })
 }
 
 fn callers(

@@ -118,6 +118,48 @@ fn one_function_may_stop_both() {
     assert_eq!((asyncify.stop_unwind(), asyncify.stop_rewind()), (Some("b"), Some("b")));
 }
 
+fn is_sealed(wat: &str) -> bool {
+    findings(wat).asyncify().unwrap().is_sealed()
+}
+
+#[test]
+fn a_module_that_never_sets_its_state_is_sealed() {
+    let reads = r#"(memory 1) (table 1 funcref) (elem (i32.const 0) func $reads) (start $reads)
+        (func $reads (drop (global.get $state)))"#;
+    assert!(is_sealed(&instrumented("(memory 1)")));
+    assert!(is_sealed(&instrumented(reads)));
+    let minified = format!("(module (memory 1) {})", asyncify("i32", ["tb", "ub", "vb", "wb"]));
+    assert!(is_sealed(&minified));
+}
+
+#[test]
+fn a_module_that_can_set_its_state_is_not_sealed() {
+    let stop = "(export \"asyncify_stop_unwind\")";
+    for fields in [
+        "(func (export \"meddles\") (global.set $state (i32.const 1)))",
+        "(func (global.set $state (i32.const 1)))",
+        "(func (call $stop))",
+        "(func (return_call $stop))",
+        "(func (drop (ref.func $stop)))",
+        "(func (export \"alias\") (call $stop))",
+        "(export \"alias\" (func $stop))",
+        "(start $stop)",
+        "(table 1 funcref) (elem (i32.const 0) func $stop)",
+        "(table 1 funcref) (elem (i32.const 0) funcref (ref.func $stop))",
+        "(elem declare func $stop)",
+        "(table 1 funcref (ref.func $stop))",
+        "(global funcref (ref.func $stop))",
+    ] {
+        let wat = instrumented(&format!("(memory 1) {fields}"));
+        assert!(!is_sealed(&wat.replace(stop, &format!("$stop {stop}"))), "{fields}");
+    }
+    // Whoever made the global may set it too.
+    let wat = instrumented("(memory 1)");
+    let imported = "(import \"env\" \"state\" (global $state (mut i32)))";
+    let wat = wat.replace("(global $state (mut i32) (i32.const 0))", "");
+    assert!(!is_sealed(&wat.replace("(module", &format!("(module {imported}"))));
+}
+
 #[test]
 fn memory64_is_told() {
     let module = format!(
