@@ -69,8 +69,10 @@ impl<R> Call<R> {
         X: Target<T, Output = R>,
     {
         let span = CallSpan::new(target.name());
-        let progress = Progress { args: Some(args), parked: None, placed: Box::default(), span };
-        Self { body: Box::new(Running { target, progress }) }
+        let progress = Progress { args: None, parked: None, span };
+        let mut running = Box::new(Running { target, progress });
+        running.progress.args = Some(args);
+        Self { body: running }
     }
 
     /// Answers the import that the call waits in with `answer`, so that the guest can clean up:
@@ -176,8 +178,6 @@ struct Progress<A, K> {
     args: Option<A>,
     /// Where it is parked; `None` before it parks and when it has ended.
     parked: Option<Parked<K>>,
-    /// What was placed in the guest for the arguments.
-    placed: Box<[u32]>,
     span: CallSpan,
 }
 
@@ -190,6 +190,8 @@ struct Parked<K> {
     /// Whether the import can be answered.
     answered: bool,
     kept: K,
+    /// What was placed in the guest for the arguments.
+    placed: Box<[u32]>,
     /// The waker that the record holds, by [`mark`].
     waker: usize,
     /// [`Holder::poisonings`](crate::lock::Holder) when the call parked.
@@ -206,7 +208,8 @@ impl<K> Parked<K> {
     ) -> Self {
         let poisonings = guest.rt().holder.poisonings();
         let (pending, waker) = (Some(pending), mark(waker));
-        Self { key, pending, instead: None, answered: false, kept, waker, poisonings }
+        let (instead, answered, placed) = (None, false, Box::default());
+        Self { key, pending, instead, answered, kept, placed, waker, poisonings }
     }
 
     /// Parks again.
@@ -248,17 +251,18 @@ fn mark(waker: &Waker) -> usize {
 }
 
 impl<A, K> Progress<A, K> {
-    /// Runs wasm until it returns or parks; `None` if it parked.
+    /// Runs wasm until it returns, which gives an output, or parks.
     #[inline]
     fn run<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
         &mut self,
         target: &X,
         guest: &mut GuestCx<'_, T>,
         waker: &Waker,
-    ) -> Thin<Option<X::Output>> {
+        output: &mut Option<X::Output>,
+    ) -> Thin<()> {
         match self.args.take() {
-            Some(args) => self.start(target, guest, waker, args),
-            None => self.resume(target, guest, waker),
+            Some(args) => self.start(target, guest, waker, args, output),
+            None => self.resume(target, guest, waker, output),
         }
     }
 
@@ -269,21 +273,49 @@ impl<A, K> Progress<A, K> {
         guest: &mut GuestCx<'_, T>,
         waker: &Waker,
         args: A,
-    ) -> Thin<Option<X::Output>> {
+        output: &mut Option<X::Output>,
+    ) -> Thin<()> {
         cycle::check_poison(guest.rt())?;
         guest.rt().run.placed = Some(Vec::new());
         let values = target.place(guest, args);
-        self.placed = guest.rt().run.placed.take().unwrap_or_default().into();
-        let (params, kept) = values?;
-        let invoke = |store: StoreContextMut<'_, State<T>>| target.invoke(store, params);
+        let placed = guest.rt().run.placed.take().unwrap_or_default();
+        let ran = match values {
+            Ok(values) => self.enter(target, guest, waker, values, output),
+            Err(error) => Err(error.into()),
+        };
+        if !placed.is_empty() {
+            match &mut self.parked {
+                Some(parked) => parked.placed = placed.into(),
+                None => guest.free_all(&placed),
+            }
+        }
+        ran
+    }
+
+    #[inline]
+    fn enter<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
+        &mut self,
+        target: &X,
+        guest: &mut GuestCx<'_, T>,
+        waker: &Waker,
+        (params, kept): (X::Params, K),
+        output: &mut Option<X::Output>,
+    ) -> Thin<()> {
+        let mut raw = None;
+        let invoke = |store: StoreContextMut<'_, State<T>>| {
+            raw = Some(target.invoke(store, params)?);
+            Ok(())
+        };
         match cycle::enter(guest, target.name(), waker, target.may_suspend(), invoke)? {
-            Outcome::Returned(raw) => Ok(Some(target.finish(guest, kept, raw)?)),
+            Outcome::Returned => {
+                *output = raw.map(|raw| target.finish(guest, kept, raw)).transpose()?;
+            }
             Outcome::Parked { key, pending } => {
                 self.span.parked(guest.rt(), key, &*pending);
                 self.parked = Some(Parked::new(guest, waker, key, pending, kept));
-                Ok(None)
             }
         }
+        Ok(())
     }
 
     fn resume<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
@@ -291,31 +323,47 @@ impl<A, K> Progress<A, K> {
         target: &X,
         guest: &mut GuestCx<'_, T>,
         waker: &Waker,
-    ) -> Thin<Option<X::Output>> {
+        output: &mut Option<X::Output>,
+    ) -> Thin<()> {
         let Some(parked) = &mut self.parked else {
             return Err(Error::CallEnded.into());
         };
-        let Some(pending) = parked.pending.take() else {
-            return Err(Error::CallEnded.into());
+        let mut raw = None;
+        let invoke = |store: StoreContextMut<'_, State<T>>| {
+            raw = Some(target.invoke_again(store)?);
+            Ok(())
         };
-        if !parked.answered {
-            drop(pending);
-            return Err(cycle::take_dead(guest, parked.key).into());
-        }
-        self.span.resumed(guest.rt(), parked.key, &*pending);
-        let resuming = Resuming { pending, instead: parked.instead.take() };
-        let invoke = |store: StoreContextMut<'_, State<T>>| target.invoke_again(store);
-        match cycle::resume(guest, target.name(), waker, parked.key, resuming, invoke)? {
-            Outcome::Parked { key, pending } => {
+        let ran = match parked.pending.take() {
+            None => Err(Error::CallEnded.into()),
+            Some(pending) if !parked.answered => {
+                drop(pending);
+                Err(cycle::take_dead(guest, parked.key).into())
+            }
+            Some(pending) => {
+                self.span.resumed(guest.rt(), parked.key, &*pending);
+                let resuming = Resuming { pending, instead: parked.instead.take() };
+                cycle::resume(guest, target.name(), waker, parked.key, resuming, invoke)
+            }
+        };
+        let ended = match ran {
+            Ok(Outcome::Parked { key, pending }) => {
                 self.span.parked(guest.rt(), key, &*pending);
                 parked.again(guest, waker, key, pending);
-                Ok(None)
+                return Ok(());
             }
-            Outcome::Returned(raw) => match self.parked.take() {
-                Some(Parked { kept, .. }) => Ok(Some(target.finish(guest, kept, raw)?)),
-                None => Err(Error::CallEnded.into()),
-            },
-        }
+            Ok(Outcome::Returned) => Ok(raw),
+            Err(error) => Err(error),
+        };
+        let Some(Parked { kept, placed, .. }) = self.parked.take() else {
+            return ended.map(drop);
+        };
+        let finished = match ended {
+            Ok(raw) => raw.map(|raw| target.finish(guest, kept, raw)).transpose(),
+            Err(error) => Err(error.into()),
+        };
+        guest.free_all(&placed);
+        *output = finished?;
+        Ok(())
     }
 }
 
@@ -328,26 +376,20 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
             std::task::ready!(parked.poll(target.guest(), cx));
         }
         let waker = cx.waker();
+        let mut output = None;
         let ran = target.guest().poll_with(&mut Context::from_waker(waker), |guest| {
-            let ran = progress.run(&**target, guest, waker);
-            if !progress.placed.is_empty() && !matches!(ran, Ok(None)) {
-                guest.free_all(std::mem::take(&mut progress.placed));
-            }
-            ran
+            progress.run(&**target, guest, waker, &mut output)
         });
-        let ran = match std::task::ready!(ran) {
-            Ok(ran) => ran,
-            Err(refused) => return Poll::Ready(Err(refused.into())),
-        };
-        match ran {
+        match (std::task::ready!(ran), output) {
+            (Ok(Ok(())), Some(output)) => Poll::Ready(Ok(output)),
             // The import's future was polled just now, with this waker. Polling it again at once
             // would swallow a `yield_now` and starve the executor.
-            Ok(None) => Poll::Pending,
-            Ok(Some(output)) => Poll::Ready(Ok(output)),
-            Err(error) => {
+            (Ok(Ok(())), None) => Poll::Pending,
+            (Ok(Err(error)), _) => {
                 progress.parked = None;
                 Poll::Ready(Err(Error::from(error).in_function(target.name())))
             }
+            (Err(refused), _) => Poll::Ready(Err(refused.into())),
         }
     }
 
@@ -376,8 +418,9 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
 impl<T: Send + 'static, X: Target<T>> Drop for Running<T, X> {
     /// Locks nothing and runs no wasm: what the call held is collected by the next lock.
     fn drop(&mut self) {
-        if let Some(Parked { key, pending: Some(pending), .. }) = self.progress.parked.take() {
-            let placed = std::mem::take(&mut self.progress.placed);
+        if let Some(Parked { key, pending: Some(pending), placed, .. }) =
+            self.progress.parked.take()
+        {
             self.target.guest().mail_dropped(key, placed);
             // The import's future goes last: it may panic.
             drop(pending);

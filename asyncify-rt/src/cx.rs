@@ -63,6 +63,18 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         &self.store.data().rt
     }
 
+    /// The guest's memory, and the runtime's side of it, at once.
+    #[inline]
+    pub(crate) fn memory_and_runtime(&mut self) -> (&mut [u8], &mut Runtime) {
+        match self.runtime().memory {
+            Some(memory) => {
+                let (bytes, state) = memory.data_and_store_mut(&mut self.store);
+                (bytes, &mut state.rt)
+            }
+            None => (&mut [], self.rt()),
+        }
+    }
+
     /// The user's data.
     ///
     /// ```
@@ -484,8 +496,8 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     }
 
     /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.
-    pub(crate) fn free_all(&mut self, placed: Box<[u32]>) {
-        for address in placed {
+    pub(crate) fn free_all(&mut self, placed: &[u32]) {
+        for &address in placed {
             if self.rt().poison.is_some() {
                 return;
             }

@@ -34,21 +34,22 @@ use crate::shadow_stack::{Frame, ShadowPart};
 use crate::state::{Pending, Resuming, Runtime, State};
 use crate::window::Unwound;
 
-/// How a run of wasm ended.
-pub(crate) enum Outcome<V> {
-    Returned(V),
+/// How a run of wasm ended. What it returned is not in here: the caller's closure keeps that, so
+/// that it is written once and moved nowhere.
+pub(crate) enum Outcome {
+    Returned,
     Parked { key: Key, pending: Box<dyn Pending> },
 }
 
 /// Calls an export for the first time.
 #[inline]
-pub(crate) fn enter<T, V>(
+pub(crate) fn enter<T>(
     cx: &mut GuestCx<'_, T>,
     name: &str,
     waker: &Waker,
     may_suspend: MaySuspend,
-    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
-) -> Thin<Outcome<V>>
+    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<()>,
+) -> Thin<Outcome>
 where
     T: Send + 'static,
 {
@@ -62,14 +63,14 @@ where
 }
 
 /// Calls a parked call's export again.
-pub(crate) fn resume<T, V>(
+pub(crate) fn resume<T>(
     cx: &mut GuestCx<'_, T>,
     name: &str,
     waker: &Waker,
     key: Key,
     resuming: Resuming,
-    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
-) -> Thin<Outcome<V>>
+    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<()>,
+) -> Thin<Outcome>
 where
     T: Send + 'static,
 {
@@ -81,20 +82,13 @@ where
     if record.dead.is_some() || poisoned {
         return Err(take_dead(cx, key).into());
     }
-    let frames = std::mem::take(&mut record.frames);
-    let shadow = std::mem::replace(&mut record.shadow, ShadowPart::None);
-    let held = frames.len() as u64;
-    let (unwound, copied) = frames.split_at(frames.len().saturating_sub(shadow.copied()));
-    let placed = match cx.fill_window(unwound) {
-        Ok(()) => cx.resume_stack(shadow, copied),
-        Err(error) => Err(cx.drop_stack(&shadow).err().map_or(error, Into::into)),
+    let (held, shadow) = (record.frames.len() as u64, record.shadow);
+    rt.stats.unpark(held);
+    let placed = match cx.fill_window(key) {
+        Ok(()) => cx.resume_stack(key),
+        Err(error) => Err(cx.drop_stack(shadow).err().map_or(error, Into::into)),
     };
     let rt = cx.rt();
-    rt.stats.parked_bytes -= held;
-    rt.stats.parked_calls -= 1;
-    if let Some(record) = rt.parked.get_mut(key) {
-        record.frames = frames;
-    }
     let frame = match placed {
         Ok(frame) => frame,
         Err(error) => {
@@ -111,13 +105,13 @@ where
 }
 
 #[inline]
-fn run_wasm<T, V>(
+fn run_wasm<T>(
     cx: &mut GuestCx<'_, T>,
     name: &str,
     waker: &Waker,
     frame: Frame,
-    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
-) -> Thin<Outcome<V>>
+    invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<()>,
+) -> Thin<Outcome>
 where
     T: Send + 'static,
 {
@@ -130,15 +124,15 @@ where
     std::mem::forget(panicking);
     let returned = cx.rt().machine.returned();
     let error: Error = match (result, returned) {
-        (Ok(value), Returned::Ended) => match end(cx, frame) {
-            Ok(()) => return Ok(Outcome::Returned(value)),
+        (Ok(()), Returned::Ended) => match end(cx, frame) {
+            Ok(()) => return Ok(Outcome::Returned),
             Err(error) => error.into(),
         },
-        (Ok(_), Returned::Unwound) => match park(cx, frame) {
+        (Ok(()), Returned::Unwound) => match park(cx, frame) {
             Ok((key, pending)) => return Ok(Outcome::Parked { key, pending }),
             Err(error) => error.into(),
         },
-        (Ok(_), Returned::NeverReached) => never_reached(cx.rt()),
+        (Ok(()), Returned::NeverReached) => never_reached(cx.rt()),
         (Err(error), returned) => interpret(cx, error, returned == Returned::Unwound),
     };
     Err(fail(cx, name, frame, error).into())
@@ -180,41 +174,33 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
         let reason = "it unwound, and no import had suspended".to_owned();
         return Err(Error::out_of_step(reason).into());
     };
-    let key = rt.run.key;
-    let record = key.and_then(|key| rt.parked.get_mut(key));
-    let frames = record.map(|record| std::mem::take(&mut record.frames)).unwrap_or_default();
-    let mut frames = match cx.take_frames(frames)? {
-        Unwound::Frames(frames) if !frames.is_empty() => frames,
+    let key = match rt.run.key {
+        Some(key) => key,
+        None => insert_record(rt)?,
+    };
+    match cx.take_frames(key)? {
+        Unwound::Frames => {}
         unwound => return Err(not_unwound(&unwound, &*pending).into()),
-    };
-    let shadow = cx.park_stack(frame, &mut frames)?;
-    let held = frames.len() as u64;
-    let key = match store_record(cx.rt(), key, frames, shadow) {
-        Ok(key) => key,
-        Err((error, shadow)) => {
-            // The frame is given back by the caller; a region must not be given back twice.
-            if !matches!(shadow, ShadowPart::Region { .. }) {
-                cx.drop_stack(&shadow)?;
-            }
-            return Err(error.into());
-        }
-    };
-    let rt = cx.rt();
-    rt.run.key = None;
-    let stats = &mut rt.stats;
-    stats.suspensions += 1;
-    stats.parked_calls += 1;
-    stats.parked_bytes += held;
-    stats.most_parked_calls = stats.most_parked_calls.max(stats.parked_calls);
-    stats.most_parked_bytes = stats.most_parked_bytes.max(stats.parked_bytes);
+    }
+    cx.park_stack(frame, key)?;
+    file_record(cx.rt(), key)?;
     Ok((key, pending))
+}
+
+/// Makes a record of the call that runs. If the call fails yet, that is removed with it.
+fn insert_record(rt: &mut Runtime) -> Thin<Key> {
+    let record = Record::new(rt.run.waker.clone());
+    let key = rt.parked.insert(record);
+    let key = key.map_err(|_| Error::limit("parked calls", u32::MAX.into()))?;
+    rt.run.key = Some(key);
+    Ok(key)
 }
 
 /// Why what an unwinding left cannot be parked.
 #[cold]
 fn not_unwound(unwound: &Unwound, pending: &dyn Pending) -> Error {
     match *unwound {
-        Unwound::Frames(_) => Error::out_of_step(format!(
+        Unwound::Frames | Unwound::Nothing => Error::out_of_step(format!(
             "`{}` suspended, and no frame was unwound",
             pending.import()
         )),
@@ -227,45 +213,26 @@ fn not_unwound(unwound: &Unwound, pending: &dyn Pending) -> Error {
     }
 }
 
-/// Writes down where a call is parked, in its record or a new one.
-fn store_record(
-    rt: &mut Runtime,
-    key: Option<Key>,
-    frames: Vec<u8>,
-    shadow: ShadowPart,
-) -> Result<Key, (Error, ShadowPart)> {
-    let held = frames.len() as u64;
+/// Ends a run with the call parked: its record has all of it.
+fn file_record(rt: &mut Runtime, key: Key) -> Thin<()> {
+    let Some(record) = rt.parked.get_mut(key) else {
+        return Err(Error::out_of_step("the call's record is gone".to_owned()).into());
+    };
+    let held = record.frames.len() as u64;
     let limit = rt.limits.parked_bytes;
     if rt.stats.parked_bytes.saturating_add(held) > limit {
-        return Err((Error::limit("bytes of parked calls", limit), shadow));
+        return Err(Error::limit("bytes of parked calls", limit).into());
     }
-    let in_main = matches!(shadow, ShadowPart::Main { .. });
-    let key = match key.and_then(|key| Some((key, rt.parked.get_mut(key)?))) {
-        Some((key, record)) => {
-            record.frames = frames;
-            record.shadow = shadow;
-            record.suspensions += 1;
-            if !record.waker.will_wake(&rt.run.waker) {
-                record.waker.clone_from(&rt.run.waker);
-            }
-            key
-        }
-        None => {
-            let waker = rt.run.waker.clone();
-            let record = Record { frames, shadow, waker, suspensions: 1, dead: None };
-            match rt.parked.insert(record) {
-                Ok(key) => key,
-                Err(record) => {
-                    let error = Error::limit("parked calls", u32::MAX.into());
-                    return Err((error, record.shadow));
-                }
-            }
-        }
-    };
-    if in_main {
+    record.suspensions += 1;
+    if !record.waker.will_wake(&rt.run.waker) {
+        record.waker.clone_from(&rt.run.waker);
+    }
+    if matches!(record.shadow, ShadowPart::Main { .. }) {
         rt.stack.occupy_main();
     }
-    Ok(key)
+    rt.run.key = None;
+    rt.stats.park(held);
+    Ok(())
 }
 
 /// Puts the guest in order after a call that did not end by itself.
@@ -351,8 +318,7 @@ pub(crate) fn discard<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) {
     let Some(record) = rt.parked.remove(key) else {
         return;
     };
-    rt.stats.parked_calls -= 1;
-    rt.stats.parked_bytes -= record.frames.len() as u64;
+    rt.stats.unpark(record.frames.len() as u64);
     if record.dead.is_some() {
         // It ended when the guest was poisoned, and may be collected after that was cleared.
     } else if rt.host_end_poisons {
@@ -360,7 +326,7 @@ pub(crate) fn discard<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) {
     } else if rt.stack.uncertain().is_some() {
         poison(rt, "a call was dropped while it was parked, and its shadow stack cannot be freed");
     }
-    if let Err(error) = cx.drop_stack(&record.shadow) {
+    if let Err(error) = cx.drop_stack(record.shadow) {
         poison(cx.rt(), &error.to_string());
     }
 }

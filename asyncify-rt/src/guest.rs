@@ -401,7 +401,7 @@ fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
     }
     for (key, placed) in letters.dropped {
         cycle::discard(cx, key);
-        cx.free_all(placed);
+        cx.free_all(&placed);
     }
 }
 

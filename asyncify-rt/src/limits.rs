@@ -141,3 +141,22 @@ pub struct Stats {
     /// How often a call has suspended.
     pub suspensions: u64,
 }
+
+impl Stats {
+    /// A call has parked, and holds so many bytes.
+    #[inline]
+    pub(crate) fn park(&mut self, held: u64) {
+        self.suspensions += 1;
+        self.parked_calls += 1;
+        self.parked_bytes += held;
+        self.most_parked_calls = self.most_parked_calls.max(self.parked_calls);
+        self.most_parked_bytes = self.most_parked_bytes.max(self.parked_bytes);
+    }
+
+    /// A call that held so many bytes is parked no more.
+    #[inline]
+    pub(crate) fn unpark(&mut self, held: u64) {
+        self.parked_calls -= 1;
+        self.parked_bytes -= held;
+    }
+}

@@ -19,11 +19,47 @@ pub(crate) struct Record {
     pub(crate) dead: Option<Arc<String>>,
 }
 
-/// Names a record. A key outlives its record harmlessly.
+impl Record {
+    /// A call that parks for the first time.
+    pub(crate) fn new(waker: Waker) -> Self {
+        Self { frames: Vec::new(), shadow: ShadowPart::None, waker, suspensions: 0, dead: None }
+    }
+
+    /// The frames alone.
+    #[inline]
+    pub(crate) fn unwound(&self) -> &[u8] {
+        let len = self.frames.len().saturating_sub(self.shadow.copied());
+        self.frames.get(..len).unwrap_or_default()
+    }
+
+    /// What is copied of its shadow stack.
+    pub(crate) fn copied(&self) -> &[u8] {
+        self.frames.get(self.unwound().len()..).unwrap_or_default()
+    }
+}
+
+/// Names a record: its place, and above that the place's generation. A key outlives its record
+/// harmlessly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    index: u32,
-    generation: u32,
+pub(crate) struct Key(u64);
+
+impl Key {
+    fn new(index: u32, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(index))
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    fn place(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn index(self) -> usize {
+        self.place() as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }
 
 /// Records by key. A free place leads to the next one.
@@ -65,7 +101,7 @@ impl Parked {
                 0
             }
         };
-        Ok(Key { index, generation })
+        Ok(Key::new(index, generation))
     }
 
     /// Sees to it that one more fits. A table grows by an eighth: twice as many places would stay
@@ -77,9 +113,9 @@ impl Parked {
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Record> {
-        match self.places.get(key.index as usize) {
+        match self.places.get(key.index()) {
             Some(Place { generation, content: Content::Record(record) })
-                if *generation == key.generation =>
+                if *generation == key.generation() =>
             {
                 Some(record)
             }
@@ -88,9 +124,9 @@ impl Parked {
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Record> {
-        match self.places.get_mut(key.index as usize) {
+        match self.places.get_mut(key.index()) {
             Some(Place { generation, content: Content::Record(record) })
-                if *generation == key.generation =>
+                if *generation == key.generation() =>
             {
                 Some(record)
             }
@@ -101,10 +137,10 @@ impl Parked {
     pub(crate) fn remove(&mut self, key: Key) -> Option<Record> {
         self.get(key)?;
         let next = self.free;
-        let place = self.places.get_mut(key.index as usize)?;
+        let place = self.places.get_mut(key.index())?;
         let content = std::mem::replace(&mut place.content, Content::Free { next });
         place.generation = place.generation.wrapping_add(1);
-        self.free = Some(key.index);
+        self.free = Some(key.place());
         match content {
             Content::Record(record) => Some(record),
             Content::Free { .. } => None,
@@ -134,8 +170,7 @@ mod tests {
     }
 
     fn record(suspensions: u64) -> Record {
-        let waker = Waker::noop().clone();
-        Record { frames: Vec::new(), shadow: ShadowPart::None, waker, suspensions, dead: None }
+        Record { suspensions, ..Record::new(Waker::noop().clone()) }
     }
 
     #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ use crate::cx::GuestCx;
 use crate::error::{Error, Result, Thin};
 use crate::memory;
 use crate::module::PointerWidth;
+use crate::parked::{Key, Record};
 
 /// How parked calls keep their part of the shadow stack. A guest without one needs neither.
 ///
@@ -193,7 +194,9 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Puts a parked call's part back in place.
-    pub(crate) fn resume_stack(&mut self, part: ShadowPart, copied: &[u8]) -> Thin<Frame> {
+    pub(crate) fn resume_stack(&mut self, key: Key) -> Thin<Frame> {
+        let record = self.rt().parked.get_mut(key);
+        let part = record.map_or(ShadowPart::None, |record| record.shadow);
         match part {
             ShadowPart::None => Ok(Frame { base: 0, region: None }),
             ShadowPart::Main { pointer, base } => {
@@ -206,9 +209,11 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 self.set_stack_pointer(pointer)?;
                 Ok(Frame { base, region: Some(region) })
             }
-            ShadowPart::Copied { pointer, .. } => {
-                let len = copied.len() as u64;
-                memory::slice_mut(self.memory_mut(), pointer, len)
+            ShadowPart::Copied { pointer, len } => {
+                let len = len as u64;
+                let (memory, rt) = self.memory_and_runtime();
+                let copied = rt.parked.get(key).map_or(&[][..], Record::copied);
+                memory::slice_mut(memory, pointer, len)
                     .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
                     .copy_from_slice(copied);
                 self.set_stack_pointer(pointer)?;
@@ -218,30 +223,41 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Leaves the stack to others while the call is parked. What must be copied goes behind the
-    /// call's `frames`, so that both are one allocation.
-    pub(crate) fn park_stack(&mut self, frame: Frame, frames: &mut Vec<u8>) -> Thin<ShadowPart> {
+    /// call's frames, so that both are one allocation.
+    pub(crate) fn park_stack(&mut self, frame: Frame, key: Key) -> Thin<()> {
         let Some(pointer) = self.stack_pointer() else {
-            return Ok(ShadowPart::None);
+            return Ok(());
         };
-        if let Some(region) = frame.region {
+        let shadow = if let Some(region) = frame.region {
             self.check_canary(region, Some(pointer))?;
             self.set_stack_pointer(frame.base)?;
-            return Ok(ShadowPart::Region { region, pointer });
+            ShadowPart::Region { region, pointer }
+        } else if self.rt().stack.policy == StackPolicy::Separate {
+            ShadowPart::Main { pointer, base: frame.base }
+        } else {
+            self.copy_stack(frame, pointer, key)?
+        };
+        if let Some(record) = self.rt().parked.get_mut(key) {
+            record.shadow = shadow;
         }
-        if self.rt().stack.policy == StackPolicy::Separate {
-            return Ok(ShadowPart::Main { pointer, base: frame.base });
-        }
+        Ok(())
+    }
+
+    fn copy_stack(&mut self, frame: Frame, pointer: u64, key: Key) -> Thin<ShadowPart> {
         let len = frame.base.checked_sub(pointer).ok_or_else(|| {
             Error::out_of_step(format!(
                 "the stack pointer is {pointer:#x}, above {:#x}, where the call began",
                 frame.base
             ))
         })?;
-        let bytes = memory::slice(self.memory(), pointer, len)
+        let (memory, rt) = self.memory_and_runtime();
+        let bytes = memory::slice(memory, pointer, len)
             .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?;
         let len = bytes.len();
-        frames.reserve_exact(len);
-        frames.extend_from_slice(bytes);
+        if let Some(record) = rt.parked.get_mut(key) {
+            record.frames.reserve_exact(len);
+            record.frames.extend_from_slice(bytes);
+        }
         self.set_stack_pointer(frame.base)?;
         Ok(ShadowPart::Copied { pointer, len })
     }
@@ -266,8 +282,8 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Ends a parked call that will not be resumed.
-    pub(crate) fn drop_stack(&mut self, part: &ShadowPart) -> Result<()> {
-        match *part {
+    pub(crate) fn drop_stack(&mut self, part: ShadowPart) -> Result<()> {
+        match part {
             ShadowPart::Main { base, .. } => {
                 self.rt().stack.main_occupied = false;
                 self.set_stack_pointer(base)

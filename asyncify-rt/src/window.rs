@@ -8,6 +8,7 @@ use crate::cx::GuestCx;
 use crate::error::{Error, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
+use crate::parked::Key;
 
 /// Bytes that a first window has for frames.
 pub(crate) const DEFAULT_SIZE: u64 = 64 << 10;
@@ -15,6 +16,8 @@ pub(crate) const DEFAULT_SIZE: u64 = 64 << 10;
 pub(crate) struct Window {
     /// Where it lies; `None` before the first call parks.
     base: Option<u64>,
+    /// How wide the guest's addresses are.
+    width: PointerWidth,
     /// Bytes for frames.
     size: u64,
     /// Bytes behind them that are the host's too: what overflows into them damages nothing.
@@ -27,14 +30,17 @@ pub(crate) struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { base: None, size: 0, slack: 0, wanted: DEFAULT_SIZE, is_open: false }
+        let width = PointerWidth::Memory32;
+        Self { base: None, width, size: 0, slack: 0, wanted: DEFAULT_SIZE, is_open: false }
     }
 }
 
 /// What an unwinding left in the window.
 pub(crate) enum Unwound {
-    /// The frames' bytes.
-    Frames(Vec<u8>),
+    /// Frames.
+    Frames,
+    /// Nothing.
+    Nothing,
     /// More than there is room for.
     Overflow { needed: u64, size: u64 },
     /// `pos` points where no unwinding leaves it.
@@ -68,6 +74,26 @@ impl Window {
     fn start(&self) -> u64 {
         self.base.unwrap_or_default().saturating_add(HEADER)
     }
+
+    /// Where the guest's `pos` points.
+    fn pos(&self, memory: &[u8]) -> Thin<u64> {
+        Ok(Struct::pos(memory, self.base.ok_or_else(no_window)?, self.width).map_err(gone)?)
+    }
+
+    /// Writes the struct, and the frames that it says are there.
+    fn put(&self, memory: &mut [u8], frames: &[u8]) -> Thin<()> {
+        let (base, start) = (self.base.ok_or_else(no_window)?, self.start());
+        let len = frames.len() as u64;
+        let (pos, end) = (start.saturating_add(len), start.saturating_add(self.size));
+        Struct { pos, end }.write(memory, base, self.width).map_err(gone)?;
+        memory::slice_mut(memory, start, len).map_err(gone)?.copy_from_slice(frames);
+        Ok(())
+    }
+}
+
+#[cold]
+fn no_window() -> Error {
+    Error::out_of_step("there is no window".to_owned())
 }
 
 #[cold]
@@ -103,6 +129,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let slack = room.end.saturating_sub(base).saturating_sub(HEADER + size);
         if let Some(asyncify) = self.rt().asyncify {
             asyncify.set_data(&mut self.store, base).map_err(Error::engine)?;
+            self.rt().window.width = asyncify.width;
         }
         let window = &mut self.rt().window;
         (window.base, window.size, window.slack) = (Some(base), size, slack);
@@ -119,83 +146,61 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         if std::mem::take(&mut self.rt().window.is_open) {
             return Ok(());
         }
-        self.put(&[])
+        let (memory, rt) = self.memory_and_runtime();
+        rt.window.put(memory, &[])
     }
 
     /// Puts a call's frames back, for a rewinding.
-    pub(crate) fn fill_window(&mut self, frames: &[u8]) -> Thin<()> {
-        self.ensure_window(frames.len() as u64)?;
-        self.rt().window.close();
-        self.put(frames)
+    pub(crate) fn fill_window(&mut self, key: Key) -> Thin<()> {
+        let needed = self.rt().parked.get(key).map_or(0, |record| record.unwound().len());
+        self.ensure_window(needed as u64)?;
+        let (memory, rt) = self.memory_and_runtime();
+        rt.window.close();
+        rt.window.put(memory, rt.parked.get(key).map_or(&[], |record| record.unwound()))
     }
 
-    /// Writes the struct, and the frames that it says are there.
-    fn put(&mut self, frames: &[u8]) -> Thin<()> {
-        let (base, width) = self.window_base()?;
-        let (start, size) = (base.saturating_add(HEADER), self.rt().window.size);
-        let len = frames.len() as u64;
-        let (pos, end) = (start.saturating_add(len), start.saturating_add(size));
-        let memory = self.memory_mut();
-        Struct { pos, end }.write(memory, base, width).map_err(gone)?;
-        memory::slice_mut(memory, start, len).map_err(gone)?.copy_from_slice(frames);
-        Ok(())
-    }
-
-    fn window_base(&mut self) -> Thin<(u64, PointerWidth)> {
-        let rt = self.rt();
-        match (rt.window.base, &rt.asyncify) {
-            (Some(base), Some(asyncify)) => Ok((base, asyncify.width)),
-            _ => Err(Error::out_of_step("there is no window".to_owned()).into()),
-        }
-    }
-
-    /// Takes the frames out of the window, into `frames`.
-    pub(crate) fn take_frames(&mut self, mut frames: Vec<u8>) -> Thin<Unwound> {
-        let (base, width) = self.window_base()?;
-        let limit = self.rt().limits.window_bytes;
-        let window = &self.rt().window;
-        let (start, size, slack) = (base.saturating_add(HEADER), window.size, window.slack);
-        let memory = self.memory();
-        let pos = Struct::pos(memory, base, width).map_err(gone)?;
+    /// Takes the frames out of the window, into a call's record.
+    pub(crate) fn take_frames(&mut self, key: Key) -> Thin<Unwound> {
+        let (memory, rt) = self.memory_and_runtime();
+        let (window, limit) = (&mut rt.window, rt.limits.window_bytes);
+        let (start, size) = (window.start(), window.size);
+        let all = size.saturating_add(window.slack);
+        let pos = window.pos(memory)?;
         let Some(len) = pos.checked_sub(start) else {
             return Ok(Unwound::Astray { pos });
         };
-        if len > limit && len <= size.saturating_add(slack) {
+        if len > limit && len <= all {
             return Err(Error::limit("bytes of the window", limit).into());
         }
-        if len > size.saturating_add(slack) {
-            self.rt().window.wanted = len.saturating_mul(2);
+        if len > size {
+            window.wanted = len.saturating_mul(2);
+        }
+        if len > all {
             return Ok(Unwound::Overflow { needed: len, size });
         }
         let bytes = memory::slice(memory, start, len).map_err(gone)?;
-        frames.clear();
-        frames.extend_from_slice(bytes);
-        if len > size {
-            self.rt().window.wanted = len.saturating_mul(2);
+        if let Some(record) = rt.parked.get_mut(key) {
+            record.frames.clear();
+            record.frames.extend_from_slice(bytes);
         }
-        let stats = &mut self.rt().stats;
-        stats.most_window_bytes = stats.most_window_bytes.max(len);
-        Ok(Unwound::Frames(frames))
+        rt.stats.most_window_bytes = rt.stats.most_window_bytes.max(len);
+        Ok(if len == 0 { Unwound::Nothing } else { Unwound::Frames })
     }
 
     /// Whether a rewinding has taken all frames out again.
     pub(crate) fn is_window_empty(&mut self) -> Thin<bool> {
-        let is_empty = self.window_pos()? == self.rt().window.start();
-        self.rt().window.is_open = is_empty;
+        let (memory, rt) = self.memory_and_runtime();
+        let is_empty = rt.window.pos(memory)? == rt.window.start();
+        rt.window.is_open = is_empty;
         Ok(is_empty)
-    }
-
-    fn window_pos(&mut self) -> Thin<u64> {
-        let (base, width) = self.window_base()?;
-        Ok(Struct::pos(self.memory(), base, width).map_err(gone)?)
     }
 
     /// After a trap while unwinding: the bytes that were needed so far and the window's size, if
     /// the frames ran out of the memory at whose end the window lies. Then nothing is damaged.
     pub(crate) fn overflow_at_memory_end(&mut self) -> Option<(u64, u64)> {
-        let pos = self.window_pos().ok()?;
-        let memory_size = self.memory().len() as u64;
-        let window = &mut self.rt().window;
+        let (memory, rt) = self.memory_and_runtime();
+        let (window, memory_size) = (&mut rt.window, memory.len() as u64);
+        let pos = window.pos(memory).ok()?;
         let end = window.start().checked_add(window.size)?.checked_add(window.slack)?;
         let needed = pos.checked_sub(window.start())?;
         if end != memory_size || needed <= window.size {

@@ -75,8 +75,8 @@ pub(crate) fn start_unwind<T: Send + 'static>(
 
 /// Ends a rewinding in the import where it should.
 fn stop_rewind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, import: (&str, &str)) -> Thin<Resuming> {
-    let Some(resuming) = cx.rt().run.resuming.take_if(|resuming| resuming.pending.id() == import)
-    else {
+    let reached = |resuming: &mut Resuming| is_same(resuming.pending.id(), import);
+    let Some(resuming) = cx.rt().run.resuming.take_if(reached) else {
         return Err(astray(cx.rt(), import).into());
     };
     set_state(cx, Phase::Normal)?;
@@ -88,6 +88,13 @@ fn stop_rewind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, import: (&str, &str))
         .into());
     }
     Ok(resuming)
+}
+
+/// Whether two ids are of one import. Mostly they are the same strings in memory, which is seen at
+/// once.
+#[inline]
+fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
+    std::ptr::eq(one.0, other.0) && std::ptr::eq(one.1, other.1) || one == other
 }
 
 #[cold]
