@@ -23,16 +23,13 @@ impl<T: Send + 'static> AsyncImports<T> {
         P: Params<Values: Concat<M::Params>>,
         M: Answer<R>,
         F: Fn(Caller<'_, State<T>>, Wire<P, M, R>) -> wasmtime::Result<M::Results>
+            + Clone
             + Send
             + Sync
             + 'static,
     {
-        let function = Arc::new(function);
         self.add(info.module, info.name, suspending, move |linker| {
-            let function = Arc::clone(&function);
-            Wire::<P, M, R>::define(linker, info.module, info.name, move |caller, values| {
-                function(caller, values)
-            })
+            Wire::<P, M, R>::define(linker, info.module, info.name, function.clone())
         });
     }
 
@@ -48,7 +45,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         M: Answer<R>,
         R: IntoGuest + Send + 'static,
         H: Send + Sync + 'static,
-        F: Fn(Arc<H>, P::Owned) -> Fut + Send + Sync + 'static,
+        F: Fn(Arc<H>, P::Owned) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = (Arc<H>, R, P::Kept)> + Send + 'static,
     {
         let host = Arc::clone(host);
@@ -109,7 +106,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         M: Answer<R>,
         R: IntoGuest + 'static,
         H: Send + Sync + 'static,
-        F: for<'a> Fn(&'a H, P::Lent<'a>) -> R + Send + Sync + 'static,
+        F: for<'a> Fn(&'a H, P::Lent<'a>) -> R + Clone + Send + Sync + 'static,
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
@@ -137,7 +134,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         M: Answer<R>,
         R: IntoGuest + 'static,
         H: Send + Sync + 'static,
-        F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Send + Sync + 'static,
+        F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Clone + Send + Sync + 'static,
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
@@ -166,7 +163,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         M: Answer<R>,
         R: IntoGuest + 'static,
         H: Send + Sync + 'static,
-        F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Send + Sync + 'static,
+        F: Fn(&H, &mut GuestCx<'_, T>, P::Owned) -> (R, P::Kept) + Clone + Send + Sync + 'static,
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
