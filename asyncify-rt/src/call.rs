@@ -16,6 +16,7 @@ use crate::machine::MaySuspend;
 use crate::parked::Key;
 use crate::state::{Pending, Resuming, State};
 use crate::trace::CallSpan;
+use crate::waker::{Kept, Mark};
 
 /// A call of a guest's function: an owned future that any executor can drive.
 ///
@@ -192,8 +193,8 @@ struct Parked<K> {
     kept: K,
     /// What was placed in the guest for the arguments.
     placed: Box<[u32]>,
-    /// The waker that the record holds, by [`mark`].
-    waker: usize,
+    /// The waker that the record holds.
+    waker: Mark,
     /// [`Holder::poisonings`](crate::lock::Holder) when the call parked.
     poisonings: u32,
 }
@@ -201,13 +202,12 @@ struct Parked<K> {
 impl<K> Parked<K> {
     fn new<T: Send + 'static>(
         guest: &mut GuestCx<'_, T>,
-        waker: &Waker,
         key: Key,
         pending: Box<dyn Pending>,
         kept: K,
     ) -> Self {
         let poisonings = guest.rt().holder.poisonings();
-        let (pending, waker) = (Some(pending), mark(waker));
+        let (pending, waker) = (Some(pending), guest.rt().run.waker.mark());
         let (instead, answered, placed) = (None, false, Box::default());
         Self { key, pending, instead, answered, kept, placed, waker, poisonings }
     }
@@ -216,23 +216,22 @@ impl<K> Parked<K> {
     fn again<T: Send + 'static>(
         &mut self,
         guest: &mut GuestCx<'_, T>,
-        waker: &Waker,
         key: Key,
         pending: Box<dyn Pending>,
     ) {
         self.key = key;
         self.pending = Some(pending);
         self.answered = false;
-        self.waker = mark(waker);
+        self.waker = guest.rt().run.waker.mark();
         self.poisonings = guest.rt().holder.poisonings();
     }
 
     /// Whether the guest is needed: to answer the import, or to tell why that cannot be.
     fn poll<T: Send + 'static>(&mut self, guest: &Guest<T>, cx: &mut Context<'_>) -> Poll<()> {
-        let waker = mark(cx.waker());
-        if waker != self.waker {
-            self.waker = waker;
-            guest.mail_waker(self.key, cx.waker().clone());
+        if !self.waker.fits(cx.waker()) {
+            let (clone, mark) = Kept::new(cx.waker()).into_parts();
+            self.waker = mark;
+            guest.mail_waker(self.key, clone);
         }
         if let Some(pending) = &mut self.pending
             && !self.answered
@@ -243,11 +242,6 @@ impl<K> Parked<K> {
         }
         Poll::Ready(())
     }
-}
-
-/// Tells wakers apart without keeping one.
-fn mark(waker: &Waker) -> usize {
-    waker.data().addr() ^ std::ptr::from_ref(waker.vtable()).addr()
 }
 
 impl<A, K> Progress<A, K> {
@@ -312,7 +306,7 @@ impl<A, K> Progress<A, K> {
             }
             Outcome::Parked { key, pending } => {
                 self.span.parked(guest.rt(), key, &*pending);
-                self.parked = Some(Parked::new(guest, waker, key, pending, kept));
+                self.parked = Some(Parked::new(guest, key, pending, kept));
             }
         }
         Ok(())
@@ -348,7 +342,7 @@ impl<A, K> Progress<A, K> {
         let ended = match ran {
             Ok(Outcome::Parked { key, pending }) => {
                 self.span.parked(guest.rt(), key, &*pending);
-                parked.again(guest, waker, key, pending);
+                parked.again(guest, key, pending);
                 return Ok(());
             }
             Ok(Outcome::Returned) => Ok(raw),

@@ -116,9 +116,7 @@ where
     T: Send + 'static,
 {
     let rt = cx.rt();
-    if !rt.run.waker.will_wake(waker) {
-        rt.run.waker.clone_from(waker);
-    }
+    rt.run.waker.keep(waker);
     let panicking = Panicking { cx, frame };
     let result = invoke(panicking.cx.store.as_context_mut());
     std::mem::forget(panicking);
@@ -189,7 +187,7 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
 
 /// Makes a record of the call that runs. If the call fails yet, that is removed with it.
 fn insert_record(rt: &mut Runtime) -> Thin<Key> {
-    let record = Record::new(rt.run.waker.clone());
+    let record = Record::new(rt.run.waker.waker().clone());
     let key = rt.parked.insert(record);
     let key = key.map_err(|_| Error::limit("parked calls", u32::MAX.into()))?;
     rt.run.key = Some(key);
@@ -224,9 +222,7 @@ fn file_record(rt: &mut Runtime, key: Key) -> Thin<()> {
         return Err(Error::limit("bytes of parked calls", limit).into());
     }
     record.suspensions += 1;
-    if !record.waker.will_wake(&rt.run.waker) {
-        record.waker.clone_from(&rt.run.waker);
-    }
+    record.waker.clone_from(rt.run.waker.waker());
     if matches!(record.shadow, ShadowPart::Main { .. }) {
         rt.stack.occupy_main();
     }

@@ -114,6 +114,7 @@ mod state;
 pub mod testing;
 mod thin;
 mod trace;
+mod waker;
 mod window;
 
 pub use builder::Builder;

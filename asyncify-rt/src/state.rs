@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use wasmtime::{Extern, Memory, StoreLimits, Val};
 
@@ -16,6 +16,7 @@ use crate::mail::Mailbox;
 use crate::parked::{Key, Parked};
 use crate::room::Room;
 use crate::shadow_stack::ShadowStack;
+use crate::waker::Kept;
 use crate::window::Window;
 
 /// The data of a guest's store, `Store<State<T>>`: the user's `T`, and what the runtime keeps.
@@ -136,8 +137,8 @@ impl Default for Runtime {
 
 /// The call that runs now.
 pub(crate) struct Run {
-    /// The waker of the task that polls the call, replaced only by another one.
-    pub(crate) waker: Waker,
+    /// The waker of the task that polls the call.
+    pub(crate) waker: Kept,
     /// While unwinding: the import that suspended.
     pub(crate) suspended: Option<Box<dyn Pending>>,
     /// While rewinding: the import to answer, and how.
@@ -150,13 +151,7 @@ pub(crate) struct Run {
 
 impl Default for Run {
     fn default() -> Self {
-        Self {
-            waker: Waker::noop().clone(),
-            suspended: None,
-            resuming: None,
-            key: None,
-            placed: None,
-        }
+        Self { waker: Kept::default(), suspended: None, resuming: None, key: None, placed: None }
     }
 }
 

@@ -59,7 +59,7 @@ impl<T: Send + 'static> AsyncImports<T> {
                     let rt = cx.rt();
                     let task = Task::<H, Fut, M::Params>::in_place(&mut rt.tasks, index, info)?;
                     let host = task.host.take().unwrap_or_else(|| Arc::clone(&host));
-                    let ready = task.start(body(host, owned), &rt.run.waker, &rt.holder);
+                    let ready = task.start(body(host, owned), rt.run.waker.waker(), &rt.holder);
                     match ready {
                         Some((host, answer, kept)) => {
                             task.host = Some(host);
@@ -224,7 +224,7 @@ where
             ImportResult::Async(future) => {
                 let mut task = DynTask::new(import, future);
                 let rt = cx.rt();
-                match task.start(&rt.run.waker, &rt.holder) {
+                match task.start(rt.run.waker.waker(), &rt.holder) {
                     Some(answer) => answer.map(Some).map_err(Trap::into_error),
                     None => {
                         cycle::start_unwind(cx, Box::new(task))?;
