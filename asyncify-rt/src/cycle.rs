@@ -30,7 +30,7 @@ use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
 use crate::parked::{Key, Record};
-use crate::shadow_stack::{Frame, ShadowPart};
+use crate::shadow_stack::Frame;
 use crate::state::{Pending, Resuming, Runtime, State};
 use crate::window::Unwound;
 
@@ -77,15 +77,16 @@ where
     let rt = cx.rt();
     let poisoned = rt.poison.is_some();
     let Some(record) = rt.parked.get_mut(key) else {
-        return Err(Error::out_of_step("the call's record is gone".to_owned()).into());
+        return Err(gone());
     };
     if record.dead.is_some() || poisoned {
         return Err(take_dead(cx, key).into());
     }
     let (held, shadow) = (record.frames.len() as u64, record.shadow);
     rt.stats.unpark(held);
-    let placed = match cx.fill_window(key) {
-        Ok(()) => cx.resume_stack(key),
+    let unwound = held.saturating_sub(shadow.copied() as u64);
+    let placed = match put_back(cx, key, unwound) {
+        Ok(()) => cx.resume_stack(shadow).map_err(Into::into),
         Err(error) => Err(cx.drop_stack(shadow).err().map_or(error, Into::into)),
     };
     let rt = cx.rt();
@@ -102,6 +103,18 @@ where
     rt.run.resuming = Some(resuming);
     rt.machine.may_suspend = MaySuspend::Yes;
     run_wasm(cx, name, waker, frame, invoke)
+}
+
+/// Puts a parked call's bytes back in their places.
+fn put_back<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key, unwound: u64) -> Thin<()> {
+    cx.ensure_window(unwound)?;
+    let (memory, rt) = cx.memory_and_runtime();
+    if let Some(record) = rt.parked.get(key) {
+        let (unwound, copied) = record.parts();
+        rt.window.fill(memory, unwound)?;
+        record.shadow.fill(memory, copied)?;
+    }
+    Ok(())
 }
 
 #[inline]
@@ -176,13 +189,33 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
         Some(key) => key,
         None => insert_record(rt)?,
     };
-    match cx.take_frames(key)? {
+    let pointer = cx.stack_pointer();
+    let (memory, rt) = cx.memory_and_runtime();
+    let Some(record) = rt.parked.get_mut(key) else {
+        return Err(gone());
+    };
+    match rt.window.take(memory, rt.limits.window_bytes, &mut record.frames)? {
         Unwound::Frames => {}
         unwound => return Err(not_unwound(&unwound, &*pending).into()),
     }
-    cx.park_stack(frame, key)?;
-    file_record(cx.rt(), key)?;
+    let unwound = record.frames.len() as u64;
+    let shadow = rt.stack.park(memory, frame, pointer, &mut record.frames)?;
+    let (held, limit) = (record.frames.len() as u64, rt.limits.parked_bytes);
+    if rt.stats.parked_bytes.saturating_add(held) > limit {
+        return Err(Error::limit("bytes of parked calls", limit).into());
+    }
+    record.shadow = shadow;
+    record.suspensions += 1;
+    record.waker.clone_from(rt.run.waker.waker());
+    rt.run.key = None;
+    rt.stats.park(unwound, held);
+    cx.vacate_stack(frame, shadow)?;
     Ok((key, pending))
+}
+
+#[cold]
+fn gone() -> Boxed {
+    Error::out_of_step("the call's record is gone".to_owned()).into()
 }
 
 /// Makes a record of the call that runs. If the call fails yet, that is removed with it.
@@ -209,26 +242,6 @@ fn not_unwound(unwound: &Unwound, pending: &dyn Pending) -> Error {
             Error::out_of_step(format!("the frames end at {pos:#x}, outside the window"))
         }
     }
-}
-
-/// Ends a run with the call parked: its record has all of it.
-fn file_record(rt: &mut Runtime, key: Key) -> Thin<()> {
-    let Some(record) = rt.parked.get_mut(key) else {
-        return Err(Error::out_of_step("the call's record is gone".to_owned()).into());
-    };
-    let held = record.frames.len() as u64;
-    let limit = rt.limits.parked_bytes;
-    if rt.stats.parked_bytes.saturating_add(held) > limit {
-        return Err(Error::limit("bytes of parked calls", limit).into());
-    }
-    record.suspensions += 1;
-    record.waker.clone_from(rt.run.waker.waker());
-    if matches!(record.shadow, ShadowPart::Main { .. }) {
-        rt.stack.occupy_main();
-    }
-    rt.run.key = None;
-    rt.stats.park(held);
-    Ok(())
 }
 
 /// Puts the guest in order after a call that did not end by itself.

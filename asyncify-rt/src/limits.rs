@@ -143,9 +143,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// A call has parked, and holds so many bytes.
+    /// A call has parked: its frames took so many bytes, and it holds so many.
     #[inline]
-    pub(crate) fn park(&mut self, held: u64) {
+    pub(crate) fn park(&mut self, unwound: u64, held: u64) {
+        self.most_window_bytes = self.most_window_bytes.max(unwound);
         self.suspensions += 1;
         self.parked_calls += 1;
         self.parked_bytes += held;

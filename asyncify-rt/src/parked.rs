@@ -25,16 +25,10 @@ impl Record {
         Self { frames: Vec::new(), shadow: ShadowPart::None, waker, suspensions: 0, dead: None }
     }
 
-    /// The frames alone.
+    /// The frames, and what is copied of its shadow stack.
     #[inline]
-    pub(crate) fn unwound(&self) -> &[u8] {
-        let len = self.frames.len().saturating_sub(self.shadow.copied());
-        self.frames.get(..len).unwrap_or_default()
-    }
-
-    /// What is copied of its shadow stack.
-    pub(crate) fn copied(&self) -> &[u8] {
-        self.frames.get(self.unwound().len()..).unwrap_or_default()
+    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+        self.frames.split_at(self.frames.len().saturating_sub(self.shadow.copied()))
     }
 }
 

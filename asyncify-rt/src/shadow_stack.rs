@@ -9,14 +9,15 @@
 //! copied     main stack   | <- the running call; a parked one's bytes are on the host |
 //! ```
 
+use std::num::NonZeroU32;
+
 use wasmtime::Global;
 
 use crate::abi::{self, address};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result, Thin};
-use crate::memory;
+use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
-use crate::parked::{Key, Record};
 
 /// How parked calls keep their part of the shadow stack. A guest without one needs neither.
 ///
@@ -81,7 +82,7 @@ pub(crate) struct ShadowStack {
     main_occupied: bool,
     regions: Vec<Region>,
     /// The regions that no call uses.
-    free: Vec<u32>,
+    free: Vec<RegionId>,
 }
 
 #[derive(Clone, Copy)]
@@ -90,12 +91,16 @@ struct Region {
     high: u64,
 }
 
+/// Names a region: its position, from 1 on, so that there is room to say that there is none.
+#[derive(Clone, Copy)]
+pub(crate) struct RegionId(NonZeroU32);
+
 /// A running call's place on the shadow stack.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame {
     /// Where the stack pointer goes back to when the call ends.
     base: u64,
-    region: Option<u32>,
+    region: Option<RegionId>,
 }
 
 /// A parked call's part of the shadow stack.
@@ -106,12 +111,27 @@ pub(crate) enum ShadowPart {
     /// On the guest's own stack, down to `pointer`.
     Main { pointer: u64, base: u64 },
     /// In a region, down to `pointer`.
-    Region { region: u32, pointer: u64 },
+    Region { region: RegionId, pointer: u64 },
     /// On the host, behind the call's frames: `len` bytes, those from `pointer` on.
     Copied { pointer: u64, len: usize },
 }
 
+#[cold]
+fn astray(range: OutOfBounds) -> Error {
+    Error::out_of_step(format!("the shadow stack: {range}"))
+}
+
 impl ShadowPart {
+    /// Puts back what was copied, into the guest's memory.
+    #[inline]
+    pub(crate) fn fill(self, memory: &mut [u8], copied: &[u8]) -> Thin<()> {
+        if let Self::Copied { pointer, len } = self {
+            let place = memory::slice_mut(memory, pointer, len as u64).map_err(astray)?;
+            place.copy_from_slice(copied);
+        }
+        Ok(())
+    }
+
     /// Bytes of it that lie behind the call's frames, on the host.
     pub(crate) fn copied(&self) -> usize {
         match self {
@@ -154,18 +174,60 @@ impl ShadowStack {
         }
     }
 
-    /// Says that a call is parked on the guest's own stack.
-    pub(crate) fn occupy_main(&mut self) {
-        self.main_occupied = true;
+    /// Parks a call's part, from `pointer` on. What must be copied goes behind the call's `frames`,
+    /// so that both are one allocation.
+    #[inline]
+    pub(crate) fn park(
+        &self,
+        memory: &[u8],
+        frame: Frame,
+        pointer: Option<u64>,
+        frames: &mut Vec<u8>,
+    ) -> Thin<ShadowPart> {
+        let Some(pointer) = pointer else {
+            return Ok(ShadowPart::None);
+        };
+        if let Some(region) = frame.region {
+            self.check_canary(memory, region, Some(pointer))?;
+            return Ok(ShadowPart::Region { region, pointer });
+        }
+        if self.policy == StackPolicy::Separate {
+            return Ok(ShadowPart::Main { pointer, base: frame.base });
+        }
+        let len = frame.base.checked_sub(pointer).ok_or_else(|| {
+            Error::out_of_step(format!(
+                "the stack pointer is {pointer:#x}, above {:#x}, where the call began",
+                frame.base
+            ))
+        })?;
+        let bytes = memory::slice(memory, pointer, len).map_err(astray)?;
+        frames.reserve_exact(bytes.len());
+        frames.extend_from_slice(bytes);
+        Ok(ShadowPart::Copied { pointer, len: bytes.len() })
     }
 
-    fn region(&self, region: u32) -> Option<Region> {
-        self.regions.get(region as usize).copied()
+    /// An error if a call has run over its region's end. `pointer` is where it stands.
+    fn check_canary(&self, memory: &[u8], region: RegionId, pointer: Option<u64>) -> Result<()> {
+        let Some(Region { low, high }) = self.region(region) else {
+            return Ok(());
+        };
+        let beyond = pointer.is_some_and(|pointer| pointer < low + CANARY.len() as u64);
+        match memory::slice(memory, low, CANARY.len() as u64) {
+            Ok(canary) if canary == CANARY && !beyond => Ok(()),
+            _ => Err(Error::ShadowStackOverflow {
+                function: String::new(),
+                size: high.saturating_sub(low),
+            }),
+        }
+    }
+
+    fn region(&self, RegionId(position): RegionId) -> Option<Region> {
+        self.regions.get(position.get() as usize - 1).copied()
     }
 }
 
 impl<T: Send + 'static> GuestCx<'_, T> {
-    fn stack_pointer(&mut self) -> Option<u64> {
+    pub(crate) fn stack_pointer(&mut self) -> Option<u64> {
         let Pointer::Known { global, .. } = self.rt().stack.pointer else {
             return None;
         };
@@ -193,73 +255,40 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         Ok(Frame { base, region: Some(region) })
     }
 
-    /// Puts a parked call's part back in place.
-    pub(crate) fn resume_stack(&mut self, key: Key) -> Thin<Frame> {
-        let record = self.rt().parked.get_mut(key);
-        let part = record.map_or(ShadowPart::None, |record| record.shadow);
-        match part {
-            ShadowPart::None => Ok(Frame { base: 0, region: None }),
+    /// Says that a call whose part was put back runs now, and where the pointer must be for it.
+    pub(crate) fn resume_stack(&mut self, part: ShadowPart) -> Result<Frame> {
+        let (frame, pointer) = match part {
+            ShadowPart::None => return Ok(Frame { base: 0, region: None }),
             ShadowPart::Main { pointer, base } => {
                 self.rt().stack.main_occupied = false;
-                self.set_stack_pointer(pointer)?;
-                Ok(Frame { base, region: None })
+                (Frame { base, region: None }, pointer)
             }
             ShadowPart::Region { region, pointer } => {
                 let base = self.stack_pointer().unwrap_or_default();
-                self.set_stack_pointer(pointer)?;
-                Ok(Frame { base, region: Some(region) })
+                (Frame { base, region: Some(region) }, pointer)
             }
             ShadowPart::Copied { pointer, len } => {
-                let len = len as u64;
-                let (memory, rt) = self.memory_and_runtime();
-                let copied = rt.parked.get(key).map_or(&[][..], Record::copied);
-                memory::slice_mut(memory, pointer, len)
-                    .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?
-                    .copy_from_slice(copied);
-                self.set_stack_pointer(pointer)?;
-                Ok(Frame { base: pointer.saturating_add(len), region: None })
+                let base = pointer.saturating_add(len as u64);
+                (Frame { base, region: None }, pointer)
+            }
+        };
+        self.set_stack_pointer(pointer)?;
+        Ok(frame)
+    }
+
+    /// Leaves the stack to others, now that the call's part is parked.
+    #[inline]
+    pub(crate) fn vacate_stack(&mut self, frame: Frame, part: ShadowPart) -> Result<()> {
+        match part {
+            ShadowPart::None => Ok(()),
+            ShadowPart::Main { .. } => {
+                self.rt().stack.main_occupied = true;
+                Ok(())
+            }
+            ShadowPart::Region { .. } | ShadowPart::Copied { .. } => {
+                self.set_stack_pointer(frame.base)
             }
         }
-    }
-
-    /// Leaves the stack to others while the call is parked. What must be copied goes behind the
-    /// call's frames, so that both are one allocation.
-    pub(crate) fn park_stack(&mut self, frame: Frame, key: Key) -> Thin<()> {
-        let Some(pointer) = self.stack_pointer() else {
-            return Ok(());
-        };
-        let shadow = if let Some(region) = frame.region {
-            self.check_canary(region, Some(pointer))?;
-            self.set_stack_pointer(frame.base)?;
-            ShadowPart::Region { region, pointer }
-        } else if self.rt().stack.policy == StackPolicy::Separate {
-            ShadowPart::Main { pointer, base: frame.base }
-        } else {
-            self.copy_stack(frame, pointer, key)?
-        };
-        if let Some(record) = self.rt().parked.get_mut(key) {
-            record.shadow = shadow;
-        }
-        Ok(())
-    }
-
-    fn copy_stack(&mut self, frame: Frame, pointer: u64, key: Key) -> Thin<ShadowPart> {
-        let len = frame.base.checked_sub(pointer).ok_or_else(|| {
-            Error::out_of_step(format!(
-                "the stack pointer is {pointer:#x}, above {:#x}, where the call began",
-                frame.base
-            ))
-        })?;
-        let (memory, rt) = self.memory_and_runtime();
-        let bytes = memory::slice(memory, pointer, len)
-            .map_err(|range| Error::out_of_step(format!("the shadow stack: {range}")))?;
-        let len = bytes.len();
-        if let Some(record) = rt.parked.get_mut(key) {
-            record.frames.reserve_exact(len);
-            record.frames.extend_from_slice(bytes);
-        }
-        self.set_stack_pointer(frame.base)?;
-        Ok(ShadowPart::Copied { pointer, len })
     }
 
     /// Ends a call that ran to its end.
@@ -268,8 +297,9 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let Some(region) = frame.region else {
             return Ok(());
         };
-        self.check_canary(region, None)?;
-        self.rt().stack.free.push(region);
+        let (memory, rt) = self.memory_and_runtime();
+        rt.stack.check_canary(memory, region, None)?;
+        rt.stack.free.push(region);
         self.set_stack_pointer(frame.base)
     }
 
@@ -296,7 +326,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         }
     }
 
-    fn take_region(&mut self) -> Result<(u32, u64)> {
+    fn take_region(&mut self) -> Result<(RegionId, u64)> {
         if self.rt().stack.free.is_empty() {
             self.make_regions()?;
         }
@@ -325,29 +355,15 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         // The first is as large as the room, less its alignment; it may be the only one.
         let mut high = low.saturating_add(size).min(room.end - room.end % 16);
         while high <= room.end
-            && let Ok(index) = u32::try_from(stack.regions.len())
+            && let Ok(position) = u32::try_from(stack.regions.len() + 1)
+            && let Some(position) = NonZeroU32::new(position)
         {
             stack.regions.push(Region { low, high });
-            stack.free.push(index);
+            stack.free.push(RegionId(position));
             (low, high) = (high, high.saturating_add(size));
         }
         let made = stack.regions.len();
         self.rt().stats.regions = made;
         Ok(())
-    }
-
-    /// An error if a call has run over its region's end. `pointer` is where it stands.
-    fn check_canary(&mut self, region: u32, pointer: Option<u64>) -> Result<()> {
-        let Some(Region { low, high }) = self.rt().stack.region(region) else {
-            return Ok(());
-        };
-        let beyond = pointer.is_some_and(|pointer| pointer < low + CANARY.len() as u64);
-        match memory::slice(self.memory(), low, CANARY.len() as u64) {
-            Ok(canary) if canary == CANARY && !beyond => Ok(()),
-            _ => Err(Error::ShadowStackOverflow {
-                function: String::new(),
-                size: high.saturating_sub(low),
-            }),
-        }
     }
 }

@@ -8,7 +8,6 @@ use crate::cx::GuestCx;
 use crate::error::{Error, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
-use crate::parked::Key;
 
 /// Bytes that a first window has for frames.
 pub(crate) const DEFAULT_SIZE: u64 = 64 << 10;
@@ -80,6 +79,39 @@ impl Window {
         Ok(Struct::pos(memory, self.base.ok_or_else(no_window)?, self.width).map_err(gone)?)
     }
 
+    /// Puts a call's frames back, for a rewinding. There is room for them.
+    pub(crate) fn fill(&mut self, memory: &mut [u8], frames: &[u8]) -> Thin<()> {
+        self.close();
+        self.put(memory, frames)
+    }
+
+    /// Takes the frames out, into `frames`.
+    pub(crate) fn take(
+        &mut self,
+        memory: &[u8],
+        limit: u64,
+        frames: &mut Vec<u8>,
+    ) -> Thin<Unwound> {
+        let (start, size) = (self.start(), self.size);
+        let all = size.saturating_add(self.slack);
+        let pos = self.pos(memory)?;
+        let Some(len) = pos.checked_sub(start) else {
+            return Ok(Unwound::Astray { pos });
+        };
+        if len > limit && len <= all {
+            return Err(Error::limit("bytes of the window", limit).into());
+        }
+        if len > size {
+            self.wanted = len.saturating_mul(2);
+        }
+        if len > all {
+            return Ok(Unwound::Overflow { needed: len, size });
+        }
+        frames.clear();
+        frames.extend_from_slice(memory::slice(memory, start, len).map_err(gone)?);
+        Ok(if len == 0 { Unwound::Nothing } else { Unwound::Frames })
+    }
+
     /// Writes the struct, and the frames that it says are there.
     fn put(&self, memory: &mut [u8], frames: &[u8]) -> Thin<()> {
         let (base, start) = (self.base.ok_or_else(no_window)?, self.start());
@@ -148,43 +180,6 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         }
         let (memory, rt) = self.memory_and_runtime();
         rt.window.put(memory, &[])
-    }
-
-    /// Puts a call's frames back, for a rewinding.
-    pub(crate) fn fill_window(&mut self, key: Key) -> Thin<()> {
-        let needed = self.rt().parked.get(key).map_or(0, |record| record.unwound().len());
-        self.ensure_window(needed as u64)?;
-        let (memory, rt) = self.memory_and_runtime();
-        rt.window.close();
-        rt.window.put(memory, rt.parked.get(key).map_or(&[], |record| record.unwound()))
-    }
-
-    /// Takes the frames out of the window, into a call's record.
-    pub(crate) fn take_frames(&mut self, key: Key) -> Thin<Unwound> {
-        let (memory, rt) = self.memory_and_runtime();
-        let (window, limit) = (&mut rt.window, rt.limits.window_bytes);
-        let (start, size) = (window.start(), window.size);
-        let all = size.saturating_add(window.slack);
-        let pos = window.pos(memory)?;
-        let Some(len) = pos.checked_sub(start) else {
-            return Ok(Unwound::Astray { pos });
-        };
-        if len > limit && len <= all {
-            return Err(Error::limit("bytes of the window", limit).into());
-        }
-        if len > size {
-            window.wanted = len.saturating_mul(2);
-        }
-        if len > all {
-            return Ok(Unwound::Overflow { needed: len, size });
-        }
-        let bytes = memory::slice(memory, start, len).map_err(gone)?;
-        if let Some(record) = rt.parked.get_mut(key) {
-            record.frames.clear();
-            record.frames.extend_from_slice(bytes);
-        }
-        rt.stats.most_window_bytes = rt.stats.most_window_bytes.max(len);
-        Ok(if len == 0 { Unwound::Nothing } else { Unwound::Frames })
     }
 
     /// Whether a rewinding has taken all frames out again.

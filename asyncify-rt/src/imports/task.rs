@@ -56,7 +56,7 @@ where
         index: usize,
         import: &'static ImportInfo,
     ) -> Result<&'a mut Self> {
-        if Self::kept(tasks, index).is_none() {
+        if !matches!(tasks.get(index), Some(Some(_))) {
             Self::make(tasks, index, import);
         }
         Self::kept(tasks, index).ok_or_else(|| Error::out_of_step("a task is gone".to_owned()))
