@@ -3,6 +3,7 @@
 
 mod pair;
 mod parked;
+mod quickjs;
 mod rows;
 
 use asyncify_benches::{chart, docs, table};
@@ -20,6 +21,7 @@ fn main() {
     rows::suspensions(&mut pairs);
     rows::instances(&mut pairs);
     rows::computing(&mut pairs);
+    quickjs::rows(&mut pairs);
     let mut rows = pairs.rows;
     rows.extend(parked::rows(quick));
 

@@ -1,4 +1,4 @@
-//! What the guest calls, the same on both sides.
+//! What the guest calls, the same on both sides. The attribute is all that this library needs of it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ pub struct Host {
     pub tokio: bool,
 }
 
+#[asyncify::imports(module = "env")]
 impl Host {
     /// A plain import with a number. No compiler sees through it, as it would not through one that
     /// does something, and it could panic, as nearly any could. Of one that never panics a compiler
