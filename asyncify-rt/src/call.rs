@@ -69,10 +69,11 @@ impl<R> Call<R> {
         T: Send + 'static,
         X: Target<T, Output = R>,
     {
+        // The box comes first: what is written elsewhere just before it is moved stalls a processor.
+        let place = Box::<Running<T, X>>::new_uninit();
         let span = CallSpan::new(target.name());
-        let progress = Progress { args: None, parked: None, span };
-        let mut running = Box::new(Running { target, progress });
-        running.progress.args = Some(args);
+        let progress = Progress { args: Some(args), parked: None, span };
+        let running = Box::write(place, Running { target, progress });
         Self { body: running }
     }
 
