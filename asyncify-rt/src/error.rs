@@ -338,7 +338,8 @@ pub enum Error {
     BadPointer {
         /// The function.
         function: String,
-        /// The parameter, or `result`.
+        /// The parameter, or `result`. Of an import with dynamic values, the parameter's position
+        /// from 0 on, or `pointer` for an address that none of them is.
         parameter: String,
         /// The first address.
         ptr: u64,

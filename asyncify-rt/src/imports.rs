@@ -1,18 +1,18 @@
 //! What a host offers its guests: registration, and what happens when an import is called.
 
 mod dispatch;
+mod dynamic;
 mod task;
 
-pub(crate) use dispatch::zeros;
+pub(crate) use dynamic::zeros;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use wasmtime::{FuncType, Linker, Val};
+use wasmtime::{Linker, Val};
 
-use crate::cx::GuestCx;
 use crate::error::{Error, Result, Trap};
 use crate::marshal::{Answer, IntoGuest, ParamInfo, Site, ValueType, Values, assert_not_too_many};
 use crate::state::State;
@@ -253,57 +253,6 @@ impl<T: Send + 'static> AsyncImports<T> {
     /// Adds all of `others`.
     pub(crate) fn append(&mut self, mut others: Self) {
         self.definitions.append(&mut others.definitions);
-    }
-
-    /// Adds an import with dynamic values. It may suspend.
-    ///
-    /// `body` is handed the guest and the arguments; it runs in state 0, on the guest's stack.
-    /// Values of another number or type than `ty` says end the call.
-    ///
-    /// ```
-    /// use asyncify::wasmtime::{Engine, FuncType, Val, ValType};
-    /// use asyncify::{AsyncImports, Guest, ImportResult, Module};
-    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
-    /// # async fn yield_now() { tokio::task::yield_now().await }
-    /// # futures::executor::block_on(async {
-    /// let engine = Engine::default();
-    /// # let module = Module::from_file(&engine, GUEST)?;
-    ///
-    /// let mut imports = AsyncImports::new();
-    /// imports.define("env", "yield_now", FuncType::new(&engine, [], []), |_, _| {
-    ///     Ok(ImportResult::wait(async {
-    ///         yield_now().await;
-    ///         Ok(vec![])
-    ///     }))
-    /// });
-    /// imports.define("env", "pause", FuncType::new(&engine, [], [ValType::I32]), |_, _| {
-    ///     Ok(ImportResult::Sync(vec![Val::I32(3)]))
-    /// });
-    /// let guest = Guest::builder(&module).async_imports(imports).instantiate().await?;
-    /// guest.all_exports().typed::<(u32,), (u32,)>("spin")?.call((2,)).await?;
-    /// assert_eq!(guest.stats().await?.suspensions, 2);
-    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
-    /// ```
-    pub fn define<F>(&mut self, module: &str, name: &str, ty: FuncType, body: F) -> &mut Self
-    where
-        F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap> + Send + Sync + 'static,
-    {
-        let import = Arc::new((module.to_owned(), name.to_owned()));
-        let body = Arc::new(body);
-        self.add(module, name, true, move |linker| {
-            let (import, body) = (Arc::clone(&import), Arc::clone(&body));
-            let (module, name) = (import.0.clone(), import.1.clone());
-            let types: Vec<_> = ty.results().collect();
-            linker.func_new(&module, &name, ty.clone(), move |mut caller, params, results| {
-                let mut cx = GuestCx::calling(&mut caller);
-                match dispatch::dynamic(&mut cx, &import, params, &*body)? {
-                    Some(answer) => dispatch::give(&cx, &import, &types, results, &answer)?,
-                    None => results.clone_from_slice(&zeros(types.iter().cloned())?),
-                }
-                Ok(())
-            })?;
-            Ok(())
-        })
     }
 
     /// What Binaryen's pass is told, so that it instruments for these imports: the arguments of

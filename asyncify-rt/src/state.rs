@@ -136,6 +136,7 @@ impl Default for Runtime {
 }
 
 /// The call that runs now.
+#[derive(Default)]
 pub(crate) struct Run {
     /// The waker of the task that polls the call.
     pub(crate) waker: Kept,
@@ -147,12 +148,6 @@ pub(crate) struct Run {
     pub(crate) key: Option<Key>,
     /// What was placed in the guest for the call's arguments; `None` while nothing is recorded.
     pub(crate) placed: Option<Vec<u32>>,
-}
-
-impl Default for Run {
-    fn default() -> Self {
-        Self { waker: Kept::default(), suspended: None, resuming: None, key: None, placed: None }
-    }
 }
 
 /// An import whose future is ready, or that is to be answered without it.

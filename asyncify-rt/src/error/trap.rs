@@ -35,6 +35,11 @@ impl Trap {
         }
     }
 
+    /// The error inside, if it is an `E`.
+    pub(crate) fn downcast<E: std::error::Error + 'static>(self) -> Result<E, Self> {
+        self.0.downcast().map(|error| *error).map_err(Self)
+    }
+
     /// The error inside. See [`Trap`] for an example.
     #[must_use]
     pub fn into_inner(self) -> BoxError {

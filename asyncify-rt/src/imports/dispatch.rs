@@ -4,13 +4,13 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use wasmtime::{Caller, Val, ValType};
+use wasmtime::{Caller, Val};
 
-use super::task::{DynTask, Task};
-use super::{AsyncImports, ImportInfo, ImportResult};
+use super::task::Task;
+use super::{AsyncImports, ImportInfo};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
-use crate::error::{Error, Result, Trap};
+use crate::error::Error;
 use crate::machine::Kind;
 use crate::marshal::{Answer, Concat, IntoGuest, Params, Values};
 use crate::state::State;
@@ -190,7 +190,11 @@ fn instead<R: Values>((module, name): (&str, &str), values: &[Val]) -> wasmtime:
 
 /// Values that are not the results of the import's type.
 #[cold]
-fn bad_answer<V: fmt::Display>((module, name): (&str, &str), answer: &[Val], types: &[V]) -> Error {
+pub(super) fn bad_answer<V: fmt::Display>(
+    (module, name): (&str, &str),
+    answer: &[Val],
+    types: &[V],
+) -> Error {
     let types: Vec<_> = types.iter().map(V::to_string).collect();
     let source = format!("it was answered {answer:?}, and its results are ({})", types.join(", "));
     Error::BadValue {
@@ -201,74 +205,8 @@ fn bad_answer<V: fmt::Display>((module, name): (&str, &str), answer: &[Val], typ
 }
 
 #[cold]
-fn other_signature((module, name): (&str, &str)) -> Error {
+pub(super) fn other_signature((module, name): (&str, &str)) -> Error {
     Error::out_of_step(format!(
         "it was rewound into `{module}.{name}`, but another import had suspended"
     ))
-}
-
-/// A dynamic import is entered: its results, unless it suspends.
-pub(crate) fn dynamic<T, F>(
-    cx: &mut GuestCx<'_, T>,
-    import: &Arc<(String, String)>,
-    params: &[Val],
-    body: &F,
-) -> Result<Option<Vec<Val>>>
-where
-    T: Send + 'static,
-    F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap>,
-{
-    match cycle::enter_suspending(cx, || (&import.0, &import.1))? {
-        Entered::Called => match body(cx, params).map_err(Trap::into_error)? {
-            ImportResult::Sync(results) => Ok(Some(results)),
-            ImportResult::Async(future) => {
-                let mut task = DynTask::new(import, future);
-                let rt = cx.rt();
-                match task.start(rt.run.waker.waker(), &rt.holder) {
-                    Some(answer) => answer.map(Some).map_err(Trap::into_error),
-                    None => {
-                        cycle::start_unwind(cx, Box::new(task))?;
-                        Ok(None)
-                    }
-                }
-            }
-        },
-        Entered::Resumed(resuming) => {
-            if let Some(values) = resuming.instead {
-                return Ok(Some(values.into_vec()));
-            }
-            let pending: Box<dyn Any> = resuming.pending;
-            let answer = match pending.downcast::<DynTask>() {
-                Ok(task) => task.answer(),
-                Err(_) => None,
-            };
-            let answer = answer.ok_or_else(|| other_signature((&import.0, &import.1)))?;
-            answer.map(Some).map_err(Trap::into_error)
-        }
-    }
-}
-
-/// Hands dynamic results to the guest.
-pub(crate) fn give<T: Send + 'static>(
-    cx: &GuestCx<'_, T>,
-    (module, name): &(String, String),
-    types: &[ValType],
-    results: &mut [Val],
-    answer: &[Val],
-) -> Result<()> {
-    let fits = |(val, ty): (&Val, &ValType)| val.matches_ty(&cx.store, ty).unwrap_or(false);
-    if answer.len() != types.len() || !answer.iter().zip(types).all(fits) {
-        return Err(bad_answer((module, name), answer, types));
-    }
-    results.clone_from_slice(answer);
-    Ok(())
-}
-
-/// A zero of each type.
-pub(crate) fn zeros(types: impl Iterator<Item = ValType>) -> wasmtime::Result<Vec<Val>> {
-    let zero = |ty: ValType| {
-        Val::default_for_ty(&ty)
-            .ok_or_else(|| wasmtime::Error::msg(format!("a {ty} has no default value")))
-    };
-    types.map(zero).collect()
 }

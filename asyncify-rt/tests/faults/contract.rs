@@ -3,7 +3,7 @@
 use asyncify_rt::private::{Direct, ParamInfo, Val as ByValue};
 use asyncify_rt::{AsyncImports, Call, Error, Guest, ImportInfo};
 use std::sync::Arc;
-use wasmtime::{Engine, ValType};
+use wasmtime::{Engine, FuncType, ValType};
 
 use crate::common::{
     Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, guest_with, import, instantiate,
@@ -52,6 +52,14 @@ fn trusted(desk: &Desk, imports: &str, fields: &str) -> Guest {
     if imports.contains("\"log\"") {
         define_log(&mut hosts);
     }
+    if imports.contains("\"dynamic\"") {
+        let ty = FuncType::new(&engine, [ValType::I32], [ValType::I32]);
+        let desk = desk.clone();
+        hosts.define_plain("env", "dynamic", ty, move |_, params| {
+            drop(desk.wait(params[0].unwrap_i32()));
+            Ok(params.to_vec())
+        });
+    }
     if imports.contains("\"other\"") {
         desk.define(&mut hosts, &engine, "other");
     }
@@ -70,38 +78,34 @@ fn recovers(desk: &Desk, guest: &Guest) {
     assert_eq!(guest.try_stats().unwrap().parked_calls, 0);
 }
 
-#[test]
-fn a_frame_that_runs_on_into_a_plain_import_is_told() {
+/// `outer(x)` is not instrumented: it goes on to the import `name` when `run` has suspended.
+fn runs_on_into(name: &str) {
     let desk = Desk::new();
-    let log = r#"(import "env" "log" (func $log (param i32) (result i32)))"#;
+    let import = format!(r#"(import "env" "{name}" (func $next (param i32) (result i32)))"#);
     let fields = r#"(func (export "outer") (param i32) (result i32)
-        (call $log (call $run (local.get 0))))"#;
-    let guest = trusted(&desk, log, fields);
+        (call $next (call $run (local.get 0))))"#;
+    let guest = trusted(&desk, &import, fields);
+    let reached = format!("env.{name}");
     assert_error!(
         fails(&mut call(&guest, "outer", 5)),
         Error::FrameNotInstrumented { function, import, suspended }
-            if (&**function, &**import, &**suspended) == ("outer", "env.log", "env.wait"),
-        "`outer` reached import `env.log` while its stack was unwound: a function on the way to `env.wait` is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`"
+            if (&**function, &**import, &**suspended) == ("outer", &*reached, "env.wait"),
+        format!("`outer` reached import `{reached}` while its stack was unwound: a function on the way to `env.wait` is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`")
     );
+    assert_eq!(desk.asked(), [5], "the other import does nothing");
     assert_eq!(desk.dropped(), 1);
     recovers(&desk, &guest);
 }
 
 #[test]
+fn a_frame_that_runs_on_into_a_plain_import_is_told() {
+    runs_on_into("log");
+    runs_on_into("dynamic");
+}
+
+#[test]
 fn a_frame_that_runs_on_into_a_suspending_import_is_told() {
-    let desk = Desk::new();
-    let other = r#"(import "env" "other" (func $other (param i32) (result i32)))"#;
-    let fields = r#"(func (export "outer") (param i32) (result i32)
-        (call $other (call $run (local.get 0))))"#;
-    let guest = trusted(&desk, other, fields);
-    assert_error!(
-        fails(&mut call(&guest, "outer", 5)),
-        Error::FrameNotInstrumented { function, import, suspended }
-            if (&**function, &**import, &**suspended) == ("outer", "env.other", "env.wait"),
-        "`outer` reached import `env.other` while its stack was unwound: a function on the way to `env.wait` is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`"
-    );
-    assert_eq!(desk.asked(), [5], "the other import does nothing");
-    recovers(&desk, &guest);
+    runs_on_into("other");
 }
 
 #[test]
@@ -143,6 +147,7 @@ fn goes_astray(elsewhere: &str) {
 #[test]
 fn a_call_that_is_rewound_into_a_plain_import_is_told() {
     goes_astray("log");
+    goes_astray("dynamic");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use asyncify_rt::private::{Direct, ExportLookup, ParamInfo, Val as ByValue};
 use asyncify_rt::{AsyncImports, Error, ExportInfo, Exports, Guest, Module, State};
-use wasmtime::{Engine, Instance, Linker, Store, Val, ValType};
+use wasmtime::{Engine, FuncType, Instance, Linker, Store, Val, ValType};
 
 use crate::common::{
     Desk, RUN, WAIT, assert_error, block_on, by_hand, call, ends, fails, guest_with, import,
@@ -46,6 +46,26 @@ fn a_module_that_asks_for_no_suspending_import_needs_no_instrumentation() {
     let builder = Guest::builder(&module).async_imports(yielding_wait(&engine, 1));
     let guest = block_on(builder.instantiate()).unwrap();
     assert_eq!(ends(&mut call(&guest, "run", 5)), (5,));
+}
+
+#[test]
+fn a_dynamic_import_that_never_waits_needs_no_instrumentation() {
+    let engine = Engine::default();
+    let wat = r#"(module (import "env" "double" (func $double (param i32) (result i32)))
+        (func (export "run") (param i32) (result i32) (call $double (local.get 0))))"#;
+    let module = Module::new(&engine, wat).unwrap();
+    let mut imports = AsyncImports::new();
+    let ty = FuncType::new(&engine, [ValType::I32], [ValType::I32]);
+    imports.define_plain("env", "double", ty, |_, params| {
+        Ok(vec![Val::I32(params[0].unwrap_i32() * 2)])
+    });
+    assert_eq!(imports.suspending_imports().count(), 0);
+    assert_eq!(imports.wasm_opt_args(), "--pass-arg=asyncify-imports@");
+    let guest = block_on(Guest::builder(&module).async_imports(imports).instantiate()).unwrap();
+    assert_eq!(ends(&mut call(&guest, "run", 5)), (10,));
+    // Nothing of it would have to be unwound: it may be called from the host too.
+    let nested = guest.try_with(|cx| cx.call::<i32, i32>("run", 6)).unwrap();
+    assert_eq!(nested.unwrap(), 12);
 }
 
 #[test]

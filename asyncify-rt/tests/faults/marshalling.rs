@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use asyncify_rt::private::{Direct, Mut, ParamInfo, Ref, Val as ByValue};
-use asyncify_rt::{AsyncImports, Error, Guest, ImportInfo, ImportResult, OutBuf, OutOfBounds};
+use asyncify_rt::{
+    AsyncImports, Error, Guest, GuestCx, ImportInfo, ImportResult, OutBuf, OutOfBounds, Trap,
+};
 use wasmtime::{Engine, FuncType, Val, ValType};
 
 use crate::common::{
@@ -60,12 +62,28 @@ fn guest() -> Guest {
         },
     );
     let ty = FuncType::new(&engine, [ValType::I32, ValType::I32, ValType::I32], [ValType::I32]);
-    imports.define("env", "text_dynamic", ty, |cx, params| {
-        let [ptr, len] = [&params[1], &params[2]].map(|param| param.unwrap_i32().cast_unsigned());
+    let read = |cx: &mut GuestCx<'_, ()>, params: &[Val]| {
+        let [x, ptr, len] = [0, 1, 2].map(|at| params[at].unwrap_i32().cast_unsigned());
+        let (ptr, len) = match x.cast_signed() {
+            -1 => (ptr, len + 2),
+            -2 => (ptr.wrapping_sub(2), len),
+            _ => (ptr, len),
+        };
         let text = std::str::from_utf8(cx.read(ptr, len)?)?;
-        Ok(ImportResult::Sync(vec![Val::I32(length(text))]))
+        Ok::<_, Trap>(vec![Val::I32(length(text))])
+    };
+    imports.define("env", "text_dynamic", ty.clone(), move |cx, params| {
+        read(cx, params).map(ImportResult::Sync)
     });
-    let names = ["text_plain", "text_async", "fill_plain", "fill_async", "text_dynamic"];
+    imports.define_plain("env", "text_dynamic_plain", ty, read);
+    let names = [
+        "text_plain",
+        "text_async",
+        "fill_plain",
+        "fill_async",
+        "text_dynamic",
+        "text_dynamic_plain",
+    ];
     let mut fields = String::new();
     for name in names {
         let import =
@@ -115,7 +133,7 @@ fn run(guest: &Guest, name: &str, (x, ptr, len): (i32, u32, u32)) -> Result<i32,
 #[test]
 fn text_is_read_where_the_guest_says() {
     let guest = guest();
-    for name in ["text_plain", "text_async", "text_dynamic"] {
+    for name in ["text_plain", "text_async", "text_dynamic", "text_dynamic_plain"] {
         assert_eq!(run(&guest, name, (0, 8, 5)).unwrap(), 5);
         assert_eq!(run(&guest, name, (0, 0x10000, 0)).unwrap(), 0, "nothing at the very end");
     }
@@ -157,23 +175,38 @@ fn text_that_is_not_utf_8_is_told_with_its_parameter() {
     }
 }
 
+/// They have no names: their positions are told.
 #[test]
-fn what_a_dynamic_import_cannot_read_ends_the_call_with_that_error() {
+fn what_a_dynamic_import_cannot_read_is_told_with_its_parameter() {
     let guest = guest();
-    let error = run(&guest, "text_dynamic", (0, 0xfff8, 16)).unwrap_err();
+    for (args, parameter) in [
+        ((0, 0xfff8, 16), "1"),
+        ((0, 0, u32::MAX), "1"),
+        // The import reads two bytes more, or before.
+        ((-1, 0xfffc, 4), "1"),
+        ((-2, 1, 4), "pointer"),
+    ] {
+        for name in ["text_dynamic", "text_dynamic_plain"] {
+            let error = run(&guest, name, args).unwrap_err();
+            let Error::BadPointer { function, parameter: found, .. } = &error else {
+                panic!("{error:?}")
+            };
+            assert_eq!((function, &**found), (&format!("env.{name}"), parameter));
+        }
+    }
+    assert_error!(
+        run(&guest, "text_dynamic", (0, 0xfff8, 16)).unwrap_err(),
+        Error::BadPointer { ptr: 0xfff8, len: 16, memory_size: 0x10000, .. },
+        "`env.text_dynamic`: parameter `1` is 16 bytes at 0xfff8, but the memory ends at 0x10000"
+    );
     let range = OutOfBounds { ptr: 0xfff8, len: 16, memory_size: 0x10000 };
-    assert_eq!(error.downcast_ref::<OutOfBounds>(), Some(&range));
     assert_eq!(
         range.to_string(),
         "16 bytes at 0xfff8 are asked for, but the memory ends at 0x10000"
     );
-    assert_error!(
-        error,
-        Error::Host { function, .. } if function == "text_dynamic",
-        "`text_dynamic` was ended by the host"
-    );
     let error = run(&guest, "text_dynamic", (0, 8, 7)).unwrap_err();
     assert!(error.downcast_ref::<std::str::Utf8Error>().is_some());
+    assert!(!block_on(guest.is_poisoned()).unwrap());
 }
 
 #[test]
