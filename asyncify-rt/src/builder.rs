@@ -35,6 +35,8 @@ pub struct Builder<T: Send + 'static> {
     data: T,
     imports: AsyncImports<T>,
     linker: Linker<State<T>>,
+    /// Whether `link` was called.
+    linked: bool,
     link_with_store: Vec<LinkWithStore<T>>,
     /// The first mistake, told by `instantiate`.
     mistake: Option<Error>,
@@ -75,6 +77,7 @@ impl<T: Send + 'static> Builder<T> {
             data,
             imports: AsyncImports::new(),
             linker: Linker::new(module.wasmtime().engine()),
+            linked: false,
             link_with_store: Vec::new(),
             mistake: None,
             trap_unknown: false,
@@ -153,6 +156,7 @@ impl<T: Send + 'static> Builder<T> {
     where
         E: Into<crate::BoxError>,
     {
+        self.linked = true;
         if let Err(error) = link(&mut self.linker) {
             self.mistake.get_or_insert(Error::Instantiate { source: error.into() });
         }

@@ -250,6 +250,10 @@ impl<T: Send + 'static> AsyncImports<T> {
         self
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.definitions.is_empty()
+    }
+
     /// Adds all of `others`.
     pub(crate) fn append(&mut self, mut others: Self) {
         self.definitions.append(&mut others.definitions);
@@ -280,7 +284,8 @@ impl<T: Send + 'static> AsyncImports<T> {
     }
 
     /// Defines the imports in `linker`, for a guest that is made with
-    /// [`Guest::from_parts`](crate::Guest::from_parts).
+    /// [`Guest::from_parts`](crate::Guest::from_parts) or
+    /// [`Builder::from_parts`](crate::Builder::from_parts).
     ///
     /// # Errors
     /// [`Error::Config`] if the linker has an import of the same name already.

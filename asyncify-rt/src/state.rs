@@ -13,6 +13,7 @@ use crate::limits::{Limits, Stats};
 use crate::lock::Holder;
 use crate::machine::Machine;
 use crate::mail::Mailbox;
+use crate::module::Module;
 use crate::parked::{Key, Parked};
 use crate::room::Room;
 use crate::shadow_stack::ShadowStack;
@@ -53,18 +54,31 @@ pub struct State<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> State<T> {
-    /// A state for a store that a guest will be made of with
-    /// [`Guest::from_parts`](crate::Guest::from_parts).
+    /// A state for a store that a guest of `module` will be made of, with
+    /// [`Guest::from_parts`](crate::Guest::from_parts) or
+    /// [`Builder::from_parts`](crate::Builder::from_parts).
     ///
     /// ```
+    /// # use asyncify::Module;
     /// use asyncify::State;
     /// use asyncify::wasmtime::{Engine, Store};
     ///
-    /// let store = Store::new(&Engine::default(), State::new("my data"));
+    /// let engine = Engine::default();
+    /// # let module = Module::new(&engine, "(module)")?;
+    /// let store = Store::new(&engine, State::new(&module, "my data"));
     /// assert_eq!(store.data().data, "my data");
+    /// # Ok::<(), asyncify::Error>(())
     /// ```
     #[must_use]
-    pub fn new(data: T) -> Self {
+    pub fn new(module: &Module, data: T) -> Self {
+        let mut state = Self::bare(data);
+        let memory = module.findings().memory();
+        state.rt.memory_export = memory.map(|memory| memory.export().into());
+        state
+    }
+
+    /// A state for a store in which nothing runs.
+    pub(crate) fn bare(data: T) -> Self {
         Self { data, guest: Weak::new(), rt: Runtime::default() }
     }
 }

@@ -2,7 +2,7 @@
 
 use wasmtime::{Instance, Store};
 
-use super::{Builder, Settings};
+use super::Builder;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
@@ -53,12 +53,10 @@ impl<T: Send + 'static> Builder<T> {
         let (module, mut linker) = (self.module, self.linker);
         self.imports.add_to_linker(&mut linker)?;
         link::check_instrumentation(&module, &self.imports, self.trust_instrumentation)?;
-        let mut store = Store::new(module.wasmtime().engine(), State::new(self.data));
+        let mut store = Store::new(module.wasmtime().engine(), State::new(&module, self.data));
         if let Some(limits) = self.settings.store_limits.clone() {
             store.data_mut().rt.store_limits = limits;
         }
-        let memory = module.findings().memory();
-        store.data_mut().rt.memory_export = memory.map(|memory| memory.export().into());
         store.limiter(|state| &mut state.rt.store_limits);
         let deadline = self.settings.deadline;
         if deadline.is_some() {
@@ -88,9 +86,85 @@ impl<T: Send + 'static> Builder<T> {
     }
 }
 
+impl Builder<()> {
+    /// Makes a guest of an instance that you linked yourself, with
+    /// [`AsyncImports::add_to_linker`](crate::AsyncImports::add_to_linker) among others, and with
+    /// this builder's settings. Its initializer is yours to call, and that every caller of a
+    /// suspending import is instrumented is not checked.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if `instance` is not one of [`Module::wasmtime`], or if the builder has a
+    /// setting that comes too late for it: imports, links, or an initializer.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # futures::executor::block_on(async {
+    /// # let module = Module::new(&Engine::default(), r#"(module (func (export "three") (result i32) i32.const 3))"#)?;
+    /// use asyncify::wasmtime::{Linker, Store};
+    /// use asyncify::{Limits, StackPolicy, State};
+    ///
+    /// let engine = module.wasmtime().engine();
+    /// let mut store = Store::new(engine, State::new(&module, "my data"));
+    /// let linker = Linker::new(engine);
+    /// # let instance = linker.instantiate(&mut store, module.wasmtime()).unwrap();
+    /// let guest = Guest::builder(&module)
+    ///     .stack_policy(StackPolicy::Copied)
+    ///     .limits(Limits::default().parked_calls(1_000))
+    ///     .from_parts(store, instance)?;
+    /// assert_eq!(guest.with(|cx| *cx.data()).await?, "my data");
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
+    #[allow(clippy::wrong_self_convention, reason = "it is `Guest::from_parts`, with settings")]
+    pub fn from_parts<T: Send + 'static>(
+        self,
+        mut store: Store<State<T>>,
+        instance: Instance,
+    ) -> Result<Guest<T>> {
+        if let Some(late) = self.comes_before_instance() {
+            return Err(Error::Config(format!(
+                "`Builder::{late}` comes too late for an instance that is linked already; {}",
+                if late == "initialize" {
+                    "call its initializer yourself"
+                } else {
+                    "use its own linker"
+                }
+            )));
+        }
+        let module = self.module;
+        if !wasmtime::Module::same(instance.module(&store), module.wasmtime()) {
+            return Err(Error::Config(
+                "the instance is one of another module; instantiate what `Module::wasmtime` gives"
+                    .to_owned(),
+            ));
+        }
+        if let Some(limits) = self.settings.store_limits.clone() {
+            store.data_mut().rt.store_limits = limits;
+            store.limiter(|state| &mut state.rt.store_limits);
+        }
+        if self.settings.deadline.is_some() {
+            deadline::check_engine(module.wasmtime().engine())?;
+        }
+        link::assemble(&module, store, instance, self.settings)
+    }
+}
+
+impl<T: Send + 'static> Builder<T> {
+    /// The first setting that only a guest which is still to be linked can have.
+    fn comes_before_instance(&self) -> Option<&'static str> {
+        let settings = [
+            ("imports", !self.imports.is_empty()),
+            ("link", self.linked),
+            ("link_with_store", !self.link_with_store.is_empty()),
+            ("trap_unknown_imports", self.trap_unknown),
+            ("initialize", self.settings.initialize.is_some()),
+        ];
+        settings.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+}
+
 impl<T: Send + 'static> Guest<T> {
-    /// Makes a guest of an instance of `module` that you linked yourself, with
-    /// [`AsyncImports::add_to_linker`](crate::AsyncImports::add_to_linker) among others. Its initializer is yours to call.
+    /// Makes a guest of an instance of `module` that you linked yourself, with the settings of a
+    /// new builder; see [`Builder::from_parts`] for others.
     ///
     /// # Errors
     /// [`Error::Config`] if `instance` is not one of [`Module::wasmtime`].
@@ -103,7 +177,7 @@ impl<T: Send + 'static> Guest<T> {
     /// use asyncify::wasmtime::{Linker, Store};
     ///
     /// let engine = module.wasmtime().engine();
-    /// let mut store = Store::new(engine, State::new("my data"));
+    /// let mut store = Store::new(engine, State::new(&module, "my data"));
     /// let linker = Linker::new(engine);
     /// # let instance = linker.instantiate(&mut store, module.wasmtime()).unwrap();
     /// let guest = Guest::from_parts(&module, store, instance)?;
@@ -111,12 +185,6 @@ impl<T: Send + 'static> Guest<T> {
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
     pub fn from_parts(module: &Module, store: Store<State<T>>, instance: Instance) -> Result<Self> {
-        if !wasmtime::Module::same(instance.module(&store), module.wasmtime()) {
-            return Err(Error::Config(
-                "the instance is one of another module; instantiate what `Module::wasmtime` gives"
-                    .to_owned(),
-            ));
-        }
-        link::assemble(module, store, instance, Settings::default())
+        Builder::new(module, ()).from_parts(store, instance)
     }
 }

@@ -248,7 +248,7 @@ impl fmt::Debug for MockBuilder {
 /// The name and type of each export. Only the engine knows what a closure's wasm type is.
 fn export_types(engine: &Engine, exports: &[Export]) -> Result<Vec<(String, FuncType)>> {
     let mut linker = Linker::new(engine);
-    let mut store = Store::new(engine, State::new(()));
+    let mut store = Store::new(engine, State::bare(()));
     let name_taken = |name: &str| Error::Config(format!("the mock has two exports `{name}`"));
     exports
         .iter()

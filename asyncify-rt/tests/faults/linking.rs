@@ -1,8 +1,10 @@
 //! What is told before a guest runs: about its instrumentation, its imports, its exports.
 
 use asyncify_rt::private::{Direct, ExportLookup, ParamInfo, Val as ByValue};
-use asyncify_rt::{AsyncImports, Error, ExportInfo, Exports, Guest, Module, State};
-use wasmtime::{Engine, FuncType, Instance, Linker, Store, Val, ValType};
+use asyncify_rt::{
+    AsyncImports, Builder, Error, ExportInfo, Exports, Guest, Limits, Module, State,
+};
+use wasmtime::{Engine, FuncType, Instance, Linker, Store, StoreLimitsBuilder, Val, ValType};
 
 use crate::common::{
     Desk, RUN, WAIT, assert_error, block_on, by_hand, call, ends, fails, guest_with, import,
@@ -289,7 +291,7 @@ fn parts(module: &Module, imports: &AsyncImports<()>) -> (Store<State<()>>, Inst
     let engine = module.wasmtime().engine();
     let mut linker = Linker::new(engine);
     imports.add_to_linker(&mut linker).unwrap();
-    let mut store = Store::new(engine, State::new(()));
+    let mut store = Store::new(engine, State::new(module, ()));
     let instance = linker.instantiate(&mut store, module.wasmtime()).unwrap();
     (store, instance)
 }
@@ -335,4 +337,90 @@ fn parts_that_are_not_instrumented_are_told_when_they_would_wait() {
         Error::NotInstrumented { suspending, .. } if *suspending == ["env.wait"],
         "the module is not instrumented, and `env.wait` suspends; run\n    wasm-opt guest.wasm --asyncify -O2 --pass-arg=asyncify-imports@env.wait -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int"
     );
+}
+
+/// Parts of a guest with one window of 128 bytes, and at most one parked call.
+#[test]
+fn parts_take_settings() {
+    let desk = Desk::new();
+    let engine = {
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        Engine::new(&config).unwrap()
+    };
+    let fields = r#"(func (export "forever") (param i32) (result i32) (loop $again (br $again)) (i32.const 0))"#;
+    let module = module(&engine, &format!("{WAIT} (memory 1) {RUN} {fields}"));
+    let (store, instance) = parts(&module, &desk.imports(&engine));
+    let guest = Guest::builder(&module)
+        .window_size(128)
+        .limits(Limits::default().parked_calls(1))
+        .store_limits(StoreLimitsBuilder::new().memory_size(2 << 16).build())
+        .epoch_deadline(2)
+        .trap_keeps_guest()
+        .from_parts(store, instance)
+        .unwrap();
+    let mut run = call(&guest, "run", 5);
+    park(&mut run);
+    assert_eq!(guest.try_stats().unwrap().window_bytes, 128);
+    assert!(matches!(fails(&mut call(&guest, "run", 6)), Error::Limit { limit: 1, .. }));
+    assert_eq!(guest.try_with(|cx| cx.grow_memory(1)).unwrap(), None, "the window took a page");
+    let ticker = asyncify_rt::Ticker::start(&engine, std::time::Duration::from_millis(1)).unwrap();
+    assert!(matches!(fails(&mut call(&guest, "forever", 0)), Error::Deadline { ticks: 2, .. }));
+    drop(ticker);
+    desk.answer(5);
+    assert_eq!(ends(&mut run), (ran(5),), "a trap keeps the guest");
+}
+
+#[test]
+fn settings_that_come_too_late_for_parts_are_told() {
+    let engine = Engine::default();
+    let module = module(&engine, &format!("{WAIT} (memory 1) {RUN}"));
+    let imports = yielding_wait(&engine, 1);
+    let refused = |builder: Builder<()>| {
+        let (store, instance) = parts(&module, &imports);
+        builder.from_parts(store, instance).unwrap_err()
+    };
+    let new = || Guest::builder(&module);
+    for (builder, name) in [
+        (new().async_imports(yielding_wait(&engine, 1)), "imports"),
+        (new().link(|_| Ok::<(), Error>(())), "link"),
+        (new().link_with_store(|_, _| Ok(())), "link_with_store"),
+        (new().trap_unknown_imports(), "trap_unknown_imports"),
+    ] {
+        assert_error!(
+            refused(builder),
+            Error::Config(_),
+            format!(
+                "`Builder::{name}` comes too late for an instance that is linked already; use its own linker"
+            )
+        );
+    }
+    assert_error!(
+        refused(new().initialize(["run"])),
+        Error::Config(_),
+        "`Builder::initialize` comes too late for an instance that is linked already; call its initializer yourself"
+    );
+    let error = refused(new().epoch_deadline(1));
+    assert!(error.to_string().starts_with("the engine does not interrupt by epochs"), "{error}");
+}
+
+/// As in a guest that is linked by its builder.
+#[test]
+fn the_start_function_of_parts_finds_the_memory() {
+    let engine = Engine::default();
+    let fields = r#"(import "env" "line" (func $line (param i32 i32))) (memory 1)
+        (data (i32.const 8) "begun") (start $begin)
+        (func $begin (call $line (i32.const 8) (i32.const 5)))"#;
+    let module = module(&engine, fields);
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut imports = AsyncImports::new();
+    let ty = FuncType::new(&engine, [ValType::I32, ValType::I32], []);
+    let lines = std::sync::Arc::clone(&seen);
+    imports.define_plain("env", "line", ty, move |cx, params| {
+        let [at, len] = [0, 1].map(|index| params[index].unwrap_i32().cast_unsigned());
+        lines.lock().unwrap().push(cx.read(at, len)?.to_vec());
+        Ok(vec![])
+    });
+    parts(&module, &imports);
+    assert_eq!(*seen.lock().unwrap(), [b"begun"]);
 }
