@@ -251,8 +251,9 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Bytes of the first window; 64 KiB by default. It grows when a call needed more, up to
-    /// [`Limits::window_bytes`].
+    /// Bytes of the first window, 64 at least; 64 KiB by default, or the limit where that is less.
+    /// It grows when a call needed more, up to [`Limits::window_bytes`]. To ask for more than that
+    /// limit is an [`Error::Config`], whichever of the two is set first.
     ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};
@@ -366,7 +367,8 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Leaves the guest open for other calls when one traps. By default a trap poisons it.
+    /// Leaves the guest open for other calls when one traps. By default a trap poisons it, and so
+    /// it does where its shadow stack cannot be freed, for want of the [`stack_pointer`](Self::stack_pointer).
     ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};

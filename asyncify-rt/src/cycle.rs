@@ -295,8 +295,17 @@ fn poison_after(rt: &mut Runtime, name: &str, error: Error) -> Error {
     };
     if poisons {
         poison(rt, &error.with_root());
+    } else if leaks_stack(rt, &error) {
+        poison(rt, &format!("{}, and its shadow stack cannot be freed", error.with_root()));
     }
     error
+}
+
+/// Whether a call that ended early leaves its shadow stack behind, for want of the pointer. The
+/// call that is parked while another is refused gives back both stacks when it returns.
+fn leaks_stack(rt: &Runtime, error: &Error) -> bool {
+    rt.stack.uncertain().is_some()
+        && !matches!(error, Error::StackPointerUncertain { .. } | Error::Poisoned { .. })
 }
 
 /// Says that the guest's state cannot be trusted any more, to those that are parked as well.

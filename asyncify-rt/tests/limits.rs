@@ -173,15 +173,29 @@ fn a_window_that_runs_out_of_the_memory() {
 #[test]
 fn a_window_larger_than_its_limit_is_told_at_once() {
     let engine = Engine::default();
-    let builder = Guest::builder(&flight::module(&engine, "stack.wasm"))
-        .async_imports(flight::waits(&engine, &Gates::default()))
-        .window_size(2_000)
-        .limits(Limits::default().window_bytes(1_000));
-    let error = block_on(builder.instantiate()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "a window of 2000 bytes is larger than its limit of 1000; raise that with `Limits::window_bytes`"
-    );
+    let limits = Limits::default().window_bytes(1_000);
+    let builder = || {
+        Guest::builder(&flight::module(&engine, "stack.wasm"))
+            .async_imports(flight::waits(&engine, &Gates::default()))
+    };
+    for builder in
+        [builder().window_size(2_000).limits(limits), builder().limits(limits).window_size(2_000)]
+    {
+        let error = block_on(builder.instantiate()).unwrap_err();
+        assert!(matches!(error, Error::Config(_)), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            "a window of 2000 bytes is larger than its limit of 1000; raise that with `Limits::window_bytes`"
+        );
+    }
+    block_on(builder().limits(limits).window_size(1_000).instantiate()).unwrap();
+}
+
+#[test]
+fn the_window_that_nobody_set_is_no_larger_than_its_limit() {
+    let rig = rig(|builder| builder.limits(Limits::default().window_bytes(1_000)));
+    rig.recurse(3).unwrap();
+    assert_eq!(block_on(rig.guest.stats()).unwrap().window_bytes, 1_000);
 }
 
 #[test]

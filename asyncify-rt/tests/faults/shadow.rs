@@ -1,11 +1,12 @@
 //! The shadow stack: what a guest's stack pointer is after each way a call can end, regions, and
 //! the canary at their end.
 
-use asyncify_rt::{Error, Guest, Place, StackPolicy};
-use wasmtime::Engine;
+use asyncify_rt::{AsyncImports, Error, Guest, Place, StackPolicy, Trap};
+use wasmtime::{Engine, ValType};
 
 use crate::common::{
-    Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, module, park, ran,
+    Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, import, module, park, ran,
+    yield_now,
 };
 
 /// A stack from 8192 down. `framed(x)` keeps `x` there while it waits, and returns `wait(x) + x`;
@@ -289,4 +290,50 @@ fn a_dropped_call_poisons_where_its_shadow_stack_cannot_be_freed() {
     let error = fails(&mut call(&guest, "run", 2));
     let reason = "a call was dropped while it was parked, and its shadow stack cannot be freed";
     assert!(matches!(&error, Error::Poisoned { cause } if cause == reason), "{error:?}");
+}
+
+/// What a call that ends early has on its shadow stack stays there, so the guest is told.
+#[test]
+fn a_call_that_is_ended_poisons_where_its_shadow_stack_cannot_be_freed() {
+    let engine = Engine::default();
+    let fields = r#"(func (export "trap") (param i32) (result i32) unreachable)"#;
+    let module = module(&engine, &format!("{WAIT} {TWO} {RUN} {fields}"));
+    let failing = |yields: u32| {
+        let mut imports = AsyncImports::new();
+        import(
+            &mut imports,
+            &engine,
+            "wait",
+            &[ValType::I32],
+            &[ValType::I32],
+            move |_| async move {
+                for _ in 0..yields {
+                    yield_now().await;
+                }
+                Err(Trap::new("no more"))
+            },
+        );
+        imports
+    };
+    let ended = |guest: &Guest, name: &str| {
+        let ended = block_on(call(guest, name, 1)).unwrap_err();
+        assert!(matches!(ended, Error::Host { .. } | Error::Trap { .. }), "{ended:?}");
+        match fails(&mut call(guest, "run", 2)) {
+            Error::Poisoned { cause } => cause,
+            other => panic!("{other:?}"),
+        }
+    };
+    let lost = "and its shadow stack cannot be freed";
+    for yields in [0, 1] {
+        let build = || Guest::builder(&module).async_imports(failing(yields)).trap_keeps_guest();
+        let guest = block_on(build().instantiate()).unwrap();
+        assert_eq!(ended(&guest, "run"), format!("`run` was ended by the host: no more, {lost}"));
+        block_on(guest.clear_poison()).unwrap();
+        let cause = ended(&guest, "trap");
+        assert!(cause.starts_with("`trap` trapped: ") && cause.ends_with(lost), "{cause}");
+        // Where the pointer is known, it is put back.
+        let guest = block_on(build().stack_pointer("b").instantiate()).unwrap();
+        block_on(call(&guest, "run", 1)).unwrap_err();
+        assert!(!block_on(guest.is_poisoned()).unwrap());
+    }
 }
