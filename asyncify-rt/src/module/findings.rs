@@ -134,7 +134,8 @@ impl Findings {
     /// The size in bytes of the guest's own shadow stack, where that can be told.
     ///
     /// It can if the stack lies below all data, as Rust and Zig link it, or if the module names
-    /// the bounds: `__stack_low`, `__data_end`, or Emscripten's `emscripten_stack_init`.
+    /// the bounds: `__stack_low`, `__data_end`, or Emscripten's `emscripten_stack_init`. A module
+    /// whose data is all zero is taken to have its stack first if that ends with a page.
     ///
     /// ```
     /// # use asyncify::Prepared;

@@ -24,6 +24,7 @@ const FUNCTIONS: [&str; 5] = [
 const LONGEST: usize = 64;
 /// The tool conventions' alignment of the shadow stack.
 const ALIGNMENT: u64 = 16;
+const PAGE: u64 = 64 << 10;
 /// So many globals are listed in a message.
 const LISTED: usize = 8;
 
@@ -247,7 +248,10 @@ pub(super) fn stack_size(parsed: &Parsed<'_>, stack_pointer: u32) -> Option<u64>
     }
     let named = constant(parsed, "__stack_low")
         .or_else(|| constant(parsed, "__data_end")?.checked_next_multiple_of(ALIGNMENT));
-    let bottom = named.or_else(|| emscripten_end(parsed, top))?;
+    // All data is zero, and no segment tells where that lies. Below the stack it would push the top
+    // up by its own odd size.
+    let zeroed = matches!(parsed.data_start, DataStart::Empty) && top.is_multiple_of(PAGE);
+    let bottom = named.or_else(|| emscripten_end(parsed, top)).or(zeroed.then_some(0))?;
     top.checked_sub(bottom).filter(|size| *size > 0)
 }
 

@@ -1,6 +1,6 @@
 //! The shadow stack pointer and the size of its stack.
 
-use asyncify_rt::{FoundBy, StackPointer};
+use asyncify_rt::{FoundBy, Prepared, StackPointer};
 
 use super::findings;
 
@@ -116,7 +116,8 @@ fn the_stack_size_is_told_where_it_can_be() {
         (r#"(data (i32.const 65536) "first")"#, Some(65536)),
         (r#"(data (i32.const 1024) "below")"#, None),
         (r#"(data (i32.const 65536) "first") (data "passive")"#, None),
-        ("", None),
+        // Without segments, data that is zero lies above a stack that ends with a page.
+        ("", Some(65536)),
         (
             r#"(data (i32.const 1024) "x") (global (export "__data_end") i32 (i32.const 1025))"#,
             Some(65536 - 1040),
@@ -130,5 +131,12 @@ fn the_stack_size_is_told_where_it_can_be() {
         ),
     ] {
         assert_eq!(findings(&format!("(module {sp} {fields})")).stack_size(), size, "{fields}");
+    }
+    let odd = "(module (memory 2) (global $__stack_pointer (mut i32) (i32.const 66576)))";
+    assert_eq!(findings(odd).stack_size(), None);
+    let guests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/guests");
+    for (name, size) in [("stack.wasm", 64 << 10), ("stack-libc.wasm", 16 << 20)] {
+        let prepared = Prepared::new(std::fs::read(guests.join(name)).unwrap()).unwrap();
+        assert_eq!(prepared.findings().stack_size(), Some(size), "{name}");
     }
 }
