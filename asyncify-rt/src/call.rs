@@ -35,9 +35,16 @@ use crate::waker::{Kept, Mark};
 /// waits for it, by whatever way: such a pair never ends, and nobody can tell. Blocking on the
 /// guest inside one of its imports can be told, and is [`Error::Reentered`].
 ///
+/// An import's future is dropped when the guest is free, so its `Drop` may use the guest. One that
+/// ends inside the import, at its first poll, finds the guest taken: [`Error::Busy`] or
+/// [`Error::Reentered`].
+///
 /// # Panics
-/// A panic in a host function goes on through the poll that ran it, to whoever polls this call.
-/// If the guest was running it is poisoned; if the call was parked, it ends as if it were dropped.
+/// A panic in a host function goes on through the poll that ran it, to whoever polls this call, and
+/// leaves no lock held. In an import that the guest just called, the first poll of its future
+/// included, it poisons the guest: what that was doing is half done. While the call is parked
+/// nothing of the guest runs, and the panic ends this call only, as if it were dropped. Calls of
+/// other guests go on in either case.
 ///
 /// ```
 /// # use asyncify::{Guest, Module, wasmtime::Engine};
@@ -323,6 +330,12 @@ impl<A, K> Progress<A, K> {
         let Some(parked) = &mut self.parked else {
             return Err(Error::CallEnded.into());
         };
+        if !parked.answered {
+            // The import's future stays until the guest is unlocked: it may use the guest.
+            let error = cycle::take_dead(guest, parked.key);
+            guest.free_all(&parked.placed);
+            return Err(error.into());
+        }
         let mut raw = None;
         let invoke = |store: StoreContextMut<'_, State<T>>| {
             raw = Some(target.invoke_again(store)?);
@@ -330,10 +343,6 @@ impl<A, K> Progress<A, K> {
         };
         let ran = match parked.pending.take() {
             None => Err(Error::CallEnded.into()),
-            Some(pending) if !parked.answered => {
-                drop(pending);
-                Err(cycle::take_dead(guest, parked.key).into())
-            }
             Some(pending) => {
                 self.span.resumed(guest.rt(), parked.key, &*pending);
                 let resuming = Resuming { pending, instead: parked.instead.take() };

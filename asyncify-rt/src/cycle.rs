@@ -181,10 +181,6 @@ fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<()> {
 fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, Box<dyn Pending>)> {
     check_state(cx, Phase::Unwinding)?;
     let rt = cx.rt();
-    let Some(pending) = rt.run.suspended.take() else {
-        let reason = "it unwound, and no import had suspended".to_owned();
-        return Err(Error::out_of_step(reason).into());
-    };
     let key = match rt.run.key {
         Some(key) => key,
         None => insert_record(rt)?,
@@ -196,7 +192,7 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
     };
     match rt.window.take(memory, rt.limits.window_bytes, &mut record.frames)? {
         Unwound::Frames => {}
-        unwound => return Err(not_unwound(&unwound, &*pending).into()),
+        unwound => return Err(not_unwound(&unwound, rt.run.suspended.as_deref()).into()),
     }
     let unwound = record.frames.len() as u64;
     let shadow = rt.stack.park(memory, frame, pointer, &mut record.frames)?;
@@ -204,6 +200,11 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
     if rt.stats.parked_bytes.saturating_add(held) > limit {
         return Err(Error::limit("bytes of parked calls", limit).into());
     }
+    // If the call has failed before, its import is dropped when the guest is unlocked.
+    let Some(pending) = rt.run.suspended.take() else {
+        let reason = "it unwound, and no import had suspended".to_owned();
+        return Err(Error::out_of_step(reason).into());
+    };
     record.shadow = shadow;
     record.suspensions += 1;
     record.waker.clone_from(rt.run.waker.waker());
@@ -229,11 +230,11 @@ fn insert_record(rt: &mut Runtime) -> Thin<Key> {
 
 /// Why what an unwinding left cannot be parked.
 #[cold]
-fn not_unwound(unwound: &Unwound, pending: &dyn Pending) -> Error {
+fn not_unwound(unwound: &Unwound, pending: Option<&dyn Pending>) -> Error {
     match *unwound {
         Unwound::Frames | Unwound::Nothing => Error::out_of_step(format!(
             "`{}` suspended, and no frame was unwound",
-            pending.import()
+            pending.map(Pending::import).unwrap_or_default()
         )),
         Unwound::Overflow { needed, size } => {
             Error::WindowTooSmall { function: String::new(), needed, size, poisoned: true }
@@ -259,8 +260,8 @@ where
 #[cold]
 fn restore<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) {
     let rt = cx.rt();
-    rt.run.suspended = None;
-    rt.run.resuming = None;
+    rt.run.ended.extend(rt.run.suspended.take());
+    rt.run.ended.extend(rt.run.resuming.take().map(|resuming| resuming.pending));
     if let Some(key) = rt.run.key.take() {
         rt.parked.remove(key);
     }

@@ -318,10 +318,15 @@ impl<T: Send + 'static> Guest<T> {
         f: impl FnOnce(&mut GuestCx<'_, T>) -> R,
     ) -> Poll<Thin<R>> {
         let mail = &self.inner.mail;
+        // Outlives the lock.
+        let mut ended = Vec::new();
         let polled = self.inner.lock.poll_with(cx, |store| {
             begin(store, mail);
-            f(&mut GuestCx::of(store))
+            let answer = f(&mut GuestCx::of(store));
+            ended = std::mem::take(&mut store.data_mut().rt.run.ended);
+            answer
         });
+        drop(ended);
         polled.map_err(|_| Error::Reentered.into())
     }
 
@@ -330,9 +335,10 @@ impl<T: Send + 'static> Guest<T> {
     }
 
     pub(crate) fn mail_waker(&self, key: Key, waker: Waker) {
-        self.inner.mail.write(|letters| {
-            letters.wakers.insert(key, waker);
-        });
+        // A waker that is dropped may drop a call, which writes a letter.
+        let mut before = None;
+        self.inner.mail.write(|letters| before = letters.wakers.insert(key, waker));
+        drop(before);
     }
 
     pub(crate) fn mail_dropped(&self, key: Key, placed: Box<[u32]>) {

@@ -158,6 +158,9 @@ pub(crate) struct Run {
     pub(crate) suspended: Option<Box<dyn Pending>>,
     /// While rewinding: the import to answer, and how.
     pub(crate) resuming: Option<Resuming>,
+    /// Imports that are answered no more. They are dropped when the guest is unlocked: what their
+    /// futures hold may use the guest, or panic.
+    pub(crate) ended: Vec<Box<dyn Pending>>,
     /// The call's record, if it has parked before.
     pub(crate) key: Option<Key>,
     /// What was placed in the guest for the call's arguments; `None` while nothing is recorded.

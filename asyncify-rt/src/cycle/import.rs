@@ -45,6 +45,16 @@ pub(crate) fn start_unwind<T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
     pending: Box<dyn Pending>,
 ) -> Thin<()> {
+    let begun = begin_unwind(cx, &*pending);
+    let run = &mut cx.rt().run;
+    match begun {
+        Ok(()) => run.suspended = Some(pending),
+        Err(_) => run.ended.push(pending),
+    }
+    begun
+}
+
+fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pending) -> Thin<()> {
     let rt = cx.rt();
     if rt.asyncify.is_none() {
         return Err(Error::NotInstrumented {
@@ -68,9 +78,7 @@ pub(crate) fn start_unwind<T: Send + 'static>(
     }
     cx.ensure_window(0)?;
     cx.open_window()?;
-    set_state(cx, Phase::Unwinding)?;
-    cx.rt().run.suspended = Some(pending);
-    Ok(())
+    Ok(set_state(cx, Phase::Unwinding)?)
 }
 
 /// Ends a rewinding in the import where it should.

@@ -7,6 +7,7 @@ mod common;
 mod cancel;
 mod contract;
 mod cycle;
+mod drops;
 mod ends;
 mod host_frame;
 mod linking;
