@@ -142,6 +142,20 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///
     /// For guests that ask their host for more, as Emscripten's `sbrk` does. Other guests may take
     /// what was added for their own heap, or never use it.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # futures::executor::block_on(async {
+    /// # let module = Module::new(&Engine::default(), "(module (memory 1 3))")?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// // A memory of one page, that may have three.
+    /// guest.with(|cx| {
+    ///     assert_eq!(cx.grow_memory(2), Some(1));
+    ///     assert_eq!(cx.memory().len(), 3 << 16);
+    ///     assert_eq!(cx.grow_memory(1), None);
+    /// }).await?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     pub fn grow_memory(&mut self, pages: u64) -> Option<u64> {
         let memory = self.rt().memory?;
         memory.grow(&mut self.store, pages).ok()

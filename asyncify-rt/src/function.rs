@@ -301,7 +301,16 @@ trait DynCallable: Send + Sync {
 }
 
 impl AsyncFunction {
-    /// Its name.
+    /// Its name, as the guest exports it.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// assert_eq!(guest.all_exports().function("double")?.name(), "double");
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.name()

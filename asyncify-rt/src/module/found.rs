@@ -71,6 +71,10 @@ impl fmt::Display for PointerWidth {
 /// let asyncify = prepared.findings().asyncify().expect("it is instrumented");
 /// assert_eq!((asyncify.state(), asyncify.data()), ("__asyncify_state", "__asyncify_data"));
 /// assert_eq!(asyncify.get_state(), Some("asyncify_get_state"));
+/// assert_eq!(asyncify.start_unwind(), Some("asyncify_start_unwind"));
+/// assert_eq!(asyncify.start_rewind(), Some("asyncify_start_rewind"));
+/// assert_eq!(asyncify.stop_unwind(), Some("asyncify_stop_unwind"));
+/// assert_eq!(asyncify.stop_rewind(), Some("asyncify_stop_rewind"));
 /// assert_eq!(asyncify.functions().count(), 5);
 /// assert!(asyncify.is_sealed());
 /// # Ok::<(), asyncify::Error>(())
@@ -89,43 +93,46 @@ pub struct Instrumentation {
 
 impl Instrumentation {
     /// The `i32` global that is 0 normally, 1 while unwinding, 2 while rewinding.
+    /// See [`Instrumentation`] for an example.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.state
     }
 
     /// The global that holds the address of the struct with the unwind stack's position and end.
+    /// See [`Instrumentation`] for an example.
     #[must_use]
     pub fn data(&self) -> &str {
         &self.data
     }
 
-    /// The export that works as `asyncify_start_unwind`.
+    /// The export that works as `asyncify_start_unwind`. See [`Instrumentation`] for an example.
     #[must_use]
     pub fn start_unwind(&self) -> Option<&str> {
         self.start_unwind.as_deref()
     }
 
-    /// The export that works as `asyncify_stop_unwind`.
+    /// The export that works as `asyncify_stop_unwind`. See [`Instrumentation`] for an example.
     #[must_use]
     pub fn stop_unwind(&self) -> Option<&str> {
         self.stop_unwind.as_deref()
     }
 
-    /// The export that works as `asyncify_start_rewind`.
+    /// The export that works as `asyncify_start_rewind`. See [`Instrumentation`] for an example.
     #[must_use]
     pub fn start_rewind(&self) -> Option<&str> {
         self.start_rewind.as_deref()
     }
 
     /// The export that works as `asyncify_stop_rewind`: it may be the same as
-    /// [`stop_unwind`](Self::stop_unwind).
+    /// [`stop_unwind`](Self::stop_unwind). See [`Instrumentation`] for an example.
     #[must_use]
     pub fn stop_rewind(&self) -> Option<&str> {
         self.stop_rewind.as_deref()
     }
 
     /// The export that works as `asyncify_get_state`; linkers drop it if nothing uses it.
+    /// See [`Instrumentation`] for an example.
     #[must_use]
     pub fn get_state(&self) -> Option<&str> {
         self.get_state.as_deref()
@@ -133,12 +140,13 @@ impl Instrumentation {
 
     /// Whether the module itself never sets the state: only the functions above do, and nothing in
     /// the module calls them. The state is then what the host last wrote, and need not be read.
+    /// See [`Instrumentation`] for an example.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.sealed
     }
 
-    /// The functions above, as far as they are exported.
+    /// The functions above, as far as they are exported. See [`Instrumentation`] for an example.
     pub fn functions(&self) -> impl Iterator<Item = &str> {
         let functions = [
             &self.start_unwind,
@@ -167,13 +175,13 @@ pub struct MemoryFinding {
 }
 
 impl MemoryFinding {
-    /// The export under which it can be reached.
+    /// The export under which it can be reached. See [`MemoryFinding`] for an example.
     #[must_use]
     pub fn export(&self) -> &str {
         &self.export
     }
 
-    /// The module and name it is imported by, if it is.
+    /// The module and name it is imported by, if it is. See [`MemoryFinding`] for an example.
     #[must_use]
     pub fn import(&self) -> Option<(&str, &str)> {
         self.import.as_ref().map(|(module, name)| (module.as_str(), name.as_str()))
@@ -198,19 +206,19 @@ pub struct MutableGlobal {
 }
 
 impl MutableGlobal {
-    /// Its index in the module.
+    /// Its index in the module. See [`MutableGlobal`] for an example.
     #[must_use]
     pub fn index(&self) -> u32 {
         self.index
     }
 
-    /// The export under which it can be reached.
+    /// The export under which it can be reached. See [`MutableGlobal`] for an example.
     #[must_use]
     pub fn export(&self) -> &str {
         &self.export
     }
 
-    /// The kind of value it holds.
+    /// The kind of value it holds. See [`MutableGlobal`] for an example.
     #[must_use]
     pub fn kind(&self) -> GlobalKind {
         self.kind
@@ -218,6 +226,14 @@ impl MutableGlobal {
 }
 
 /// The kind of value that a global holds.
+///
+/// ```
+/// # use asyncify::{GlobalKind, Prepared};
+/// let prepared = Prepared::new(r#"(module (global (mut f64) (f64.const 0)) (global (mut funcref) (ref.null func)))"#)?;
+/// let kinds: Vec<_> = prepared.findings().mutable_globals().iter().map(|global| global.kind()).collect();
+/// assert_eq!(kinds, [GlobalKind::F64, GlobalKind::Ref]);
+/// # Ok::<(), asyncify::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the variants are WebAssembly's own types")]
 pub enum GlobalKind {
@@ -267,7 +283,7 @@ pub enum Allocator {
 }
 
 impl Allocator {
-    /// The exports that make it up.
+    /// The exports that make it up. See [`Allocator`] for an example.
     pub fn functions(&self) -> impl Iterator<Item = &str> {
         let names = match self {
             Self::Malloc { malloc, free } => [Some(malloc), Some(free), None],
@@ -290,6 +306,7 @@ impl Allocator {
 ///     prepared.findings().stack_pointer().to_string(),
 ///     "the shadow stack pointer is the global exported as `__stack_pointer`: it is named `__stack_pointer`",
 /// );
+/// assert_eq!(prepared.findings().stack_pointer().export(), Some("__stack_pointer"));
 /// # Ok::<(), asyncify::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -336,6 +353,7 @@ pub enum FoundBy {
 
 impl StackPointer {
     /// The export under which the global can be reached, if it is certain.
+    /// See [`StackPointer`] for an example.
     #[must_use]
     pub fn export(&self) -> Option<&str> {
         match self {

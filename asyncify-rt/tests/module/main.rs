@@ -124,8 +124,8 @@ fn is_sealed(wat: &str) -> bool {
 
 #[test]
 fn a_module_that_never_sets_its_state_is_sealed() {
-    let reads = r#"(memory 1) (table 1 funcref) (elem (i32.const 0) func $reads) (start $reads)
-        (func $reads (drop (global.get $state)))"#;
+    let reads = r"(memory 1) (table 1 funcref) (elem (i32.const 0) func $reads) (start $reads)
+        (func $reads (drop (global.get $state)))";
     assert!(is_sealed(&instrumented("(memory 1)")));
     assert!(is_sealed(&instrumented(reads)));
     let minified = format!("(module (memory 1) {})", asyncify("i32", ["tb", "ub", "vb", "wb"]));
