@@ -128,7 +128,8 @@ pub enum Error {
     UninstrumentedCaller {
         /// The suspending import.
         import: String,
-        /// The functions that call it and never look at Asyncify's state, by name or index.
+        /// The functions that call it and do not look at Asyncify's state afterwards, by name or
+        /// index.
         functions: Vec<String>,
         /// The pass's arguments for this host.
         wasm_opt_args: String,

@@ -245,8 +245,8 @@ impl Findings {
         self.callers.names(&self.callers.of_instrumented).collect()
     }
 
-    /// Functions that call one of the imports `suspending`, given by module and name, and never
-    /// look at Asyncify's state.
+    /// Functions that call one of the imports `suspending`, given by module and name, and do not
+    /// look at Asyncify's state right afterwards, as Binaryen has them do.
     ///
     /// Each such import is listed as `module.name`, with at most 32 of its callers. The list is
     /// empty if the module is not instrumented.

@@ -1,5 +1,9 @@
 //! One pass over all bodies: who calls whom without looking at Asyncify's state, whether anything
 //! sets that, and how the globals are used that may be the shadow stack pointer.
+//!
+//! The pass puts the question "are we unwinding?" right after each call that it instruments. So a
+//! call of an import in an instrumented function, without that question, is one of an import that
+//! the pass was not told of.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,21 +34,32 @@ pub(super) fn scan(
     let mut tracker = Tracker::new(watched);
     let mut sealed = asyncify.is_some_and(|asyncify| asyncify.is_sealed(parsed));
     let mut reads_state = Vec::new();
-    // Pairs of caller and callee, of callers that do not read the state.
+    // Pairs of caller and callee: where the state is not read afterwards.
     let mut calls: Vec<(u32, u32)> = Vec::new();
     let first = u32::try_from(parsed.imports.len()).unwrap_or(u32::MAX);
     for (function, body) in (first..).zip(&parsed.bodies) {
         let own = calls.len();
-        let mut reads = false;
+        let (mut reads, mut unasked) = (false, Vec::new());
+        // The import that was called just now.
+        let mut called = None;
         tracker.enter();
         let mut operators = body.get_operators_reader().map_err(invalid)?;
         while !operators.eof() {
             let operator = operators.read().map_err(invalid)?;
+            let is_question = matches!(
+                operator,
+                Operator::GlobalGet { global_index }
+                    if asyncify.is_some_and(|asyncify| asyncify.globals.state == global_index)
+            );
+            reads |= is_question;
+            if !is_passed_over(&operator)
+                && let Some(import) = called.take()
+                // Nor is one needed where the import is not expected to return.
+                && !(is_question || matches!(operator, Operator::Unreachable))
+            {
+                unasked.push((function, import));
+            }
             match &operator {
-                Operator::GlobalGet { global_index } => {
-                    reads |=
-                        asyncify.is_some_and(|asyncify| asyncify.globals.state == *global_index);
-                }
                 Operator::GlobalSet { global_index } => {
                     sealed &= asyncify.is_none_or(|asyncify| {
                         asyncify.globals.state != *global_index || asyncify.sets(function)
@@ -56,14 +71,19 @@ pub(super) fn scan(
                 Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
                     sealed &= asyncify.is_none_or(|asyncify| !asyncify.sets(*function_index));
                     calls.push((function, *function_index));
+                    called = Some(*function_index).filter(|callee| *callee < first);
                 }
                 _ => {}
             }
             tracker.step(&operator);
         }
         reads_state.push(reads);
-        if reads || asyncify.is_none_or(|asyncify| asyncify.owns(function)) {
+        let is_own = asyncify.is_none_or(|asyncify| asyncify.owns(function));
+        if reads || is_own {
             calls.truncate(own);
+        }
+        if reads && !is_own {
+            calls.append(&mut unasked);
         }
     }
     calls.sort_unstable();
@@ -73,6 +93,19 @@ pub(super) fn scan(
         None => Callers::default(),
     };
     Ok(Scan { sealed, callers, usage: tracker.finish() })
+}
+
+/// What may stand between a call and the question that follows it: the answer is put away.
+fn is_passed_over(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::LocalGet { .. }
+            | Operator::LocalSet { .. }
+            | Operator::LocalTee { .. }
+            | Operator::Drop
+            | Operator::I32Const { .. }
+            | Operator::I64Const { .. }
+    )
 }
 
 fn callers(

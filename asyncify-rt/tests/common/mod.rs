@@ -304,6 +304,12 @@ pub(crate) fn instantiate(module: &Module, imports: AsyncImports<()>) -> Guest {
     block_on(Guest::builder(module).async_imports(imports).instantiate()).unwrap()
 }
 
+/// As [`instantiate`], for a guest whose instrumentation is wrong on purpose.
+pub(crate) fn trust(module: &Module, imports: AsyncImports<()>) -> Guest {
+    let builder = Guest::builder(module).async_imports(imports).trust_instrumentation();
+    block_on(builder.instantiate()).unwrap()
+}
+
 /// `name`, called with an i32 for an i32.
 pub(crate) fn call(guest: &Guest, name: &str, x: i32) -> Call<(i32,)> {
     guest.all_exports().typed::<(i32,), (i32,)>(name).unwrap().call((x,))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use wasmtime::{Engine, FuncType, ValType};
 
 use crate::common::{
-    Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, guest_with, import, instantiate,
-    module, park, ran,
+    Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, guest_with, import, module, park,
+    ran, trust,
 };
 
 /// The end of each `StateOutOfStep`.
@@ -63,8 +63,7 @@ fn trusted(desk: &Desk, imports: &str, fields: &str) -> Guest {
     if imports.contains("\"other\"") {
         desk.define(&mut hosts, &engine, "other");
     }
-    let builder = Guest::builder(&module).async_imports(hosts).trust_instrumentation();
-    block_on(builder.instantiate()).unwrap()
+    trust(&module, hosts)
 }
 
 /// A fault poisons; when that is cleared, the guest works again.
@@ -196,7 +195,7 @@ fn typed_imports_of_the_same_types_are_not_taken_for_each_other() {
             },
         );
     }
-    let guest = instantiate(&module, hosts);
+    let guest = trust(&module, hosts);
     resumes_out_of_step(
         &desk,
         &guest,
@@ -318,8 +317,9 @@ fn a_start_function_that_reaches_a_suspending_import_is_told() {
         async { Ok(vec![wasmtime::Val::I32(1)]) }
     });
     let module = module(&engine, fields);
+    let builder = Guest::builder(&module).async_imports(imports);
     assert_error!(
-        block_on(Guest::builder(&module).async_imports(imports).instantiate()).unwrap_err(),
+        block_on(builder.trust_instrumentation().instantiate()).unwrap_err(),
         Error::StartFunction { import } if import == "env.wait",
         "the module's start function reached `env.wait`, which suspends, and a start function cannot be unwound; do that work in an export, and name it with `Builder::initialize`"
     );

@@ -81,7 +81,7 @@ fn rig(then_panics: bool, configure: impl FnOnce(Builder<()>) -> Builder<()>) ->
         }
     });
     let module = module(&engine, &fields);
-    let builder = Guest::builder(&module).async_imports(imports);
+    let builder = Guest::builder(&module).async_imports(imports).trust_instrumentation();
     let guest = block_on(configure(builder).instantiate()).unwrap();
     *slot.lock().unwrap() = Some(guest.downgrade());
     Rig { guest, desk, seen }
@@ -141,7 +141,7 @@ fn a_future_of_a_call_that_fails_while_it_parks_may_use_the_guest() {
         (Limits::default(), "outer"),
         (Limits::default(), "traps"),
     ] {
-        let rig = rig(false, |builder| builder.limits(limits).trust_instrumentation());
+        let rig = rig(false, |builder| builder.limits(limits));
         let error = fails(&mut call(&rig.guest, name, 1));
         assert_eq!(rig.seen.take(), ["free"], "{error:?}");
         assert_eq!(rig.desk.dropped(), 1);

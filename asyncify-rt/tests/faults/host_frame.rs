@@ -11,7 +11,7 @@ use wasmtime::Engine;
 
 use crate::common::{
     Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, guest_with, instantiate, module,
-    park, ran,
+    park, ran, trust,
 };
 
 const TEXT: &str = "`env.wait` suspends, and was called through a host function, whose frame cannot be unwound; call the guest from an async import instead, or from one marked `#[asyncify(trampoline)]`";
@@ -174,7 +174,7 @@ fn a_suspending_import_is_refused_while_a_parameter_is_read() {
         &Arc::new(()),
         |host, (text, ())| async move { (host, text.0, ((), ())) },
     );
-    let guest = instantiate(&module(&engine, &fields), imports);
+    let guest = trust(&module(&engine, &fields), imports);
     assert_error!(
         fails(&mut call(&guest, "outer", 5)),
         Error::HostFrame { import } if import == "env.wait",

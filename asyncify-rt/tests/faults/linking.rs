@@ -94,6 +94,37 @@ fn a_caller_of_a_suspending_import_that_was_left_out_is_told() {
     assert_eq!(block_on(call(&trusted, "run", 5)).unwrap(), (ran(5),));
 }
 
+/// The pass was told of `env.wait`, and `env.other` was misspelt: both are called in one function.
+#[test]
+fn an_import_that_the_pass_was_not_told_of_is_told_beside_one_that_it_was() {
+    let engine = Engine::default();
+    let desk = Desk::new();
+    let both = |before: &str| {
+        let fields = format!(
+            r#"{WAIT} (import "env" "other" (func $other (param i32) (result i32))) (memory 1)
+            (func $both (export "both") (param $x i32) (result i32) (local $answer i32)
+              (if REWINDING
+                (then (local.set $x (call $pop)))
+                (else (local.set $x (call $other (local.get $x))) {before}))
+              (local.set $answer (call $wait (local.get $x)))
+              (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
+              (local.get $answer))"#
+        );
+        let mut imports = desk.imports(&engine);
+        desk.define(&mut imports, &engine, "other");
+        let module = module(&engine, &fields);
+        block_on(Guest::builder(&module).async_imports(imports).instantiate())
+    };
+    assert_error!(
+        both("").unwrap_err(),
+        Error::UninstrumentedCaller { import, functions, .. }
+            if import == "env.other" && *functions == ["both"],
+        "import `env.other` suspends, but `both` calls it without having been instrumented for that: a suspension there would give wrong answers; instrument the original module with --pass-arg=asyncify-imports@env.wait,env.other"
+    );
+    // Nor is it taken for one that the guest does not expect back.
+    both("unreachable").unwrap();
+}
+
 #[test]
 fn all_imports_that_do_not_fit_are_listed_with_both_signatures() {
     let engine = Engine::default();

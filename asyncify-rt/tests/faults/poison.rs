@@ -9,7 +9,7 @@ use wasmtime::{Engine, ValType};
 
 use crate::common::{
     Desk, RUN, WAIT, Wakes, assert_error, block_on, call, ends, fails, guest_with, import,
-    instantiate, module, park, poll, poll_with, ran, yield_now,
+    instantiate, module, park, poll, poll_with, ran, trust, yield_now,
 };
 
 const TRAP: &str = r#"(func (export "trap") (param i32) (result i32) unreachable)"#;
@@ -186,7 +186,7 @@ fn a_panic_in_an_import_tells_the_parked_calls() {
     import(&mut imports, &engine, "other", &[ValType::I32], &[ValType::I32], |_| async {
         panic!("on purpose")
     });
-    let guest = instantiate(&module(&engine, &fields), imports);
+    let guest = trust(&module(&engine, &fields), imports);
     let (count, waker) = Wakes::new();
     let mut parked = call(&guest, "run", 5);
     assert!(poll_with(&mut parked, &waker).is_pending());
