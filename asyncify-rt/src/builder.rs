@@ -61,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) store_limits: Option<StoreLimits>,
     pub(crate) deadline: Option<u64>,
+    pub(crate) check_frames: bool,
     pub(crate) trap_clears: bool,
     pub(crate) host_end_poisons: bool,
 }
@@ -135,7 +136,9 @@ impl<T: Send + 'static> Builder<T> {
 
     /// Links what else the guest needs, with wasmtime's own linker: WASI, say.
     ///
-    /// Such functions do not suspend, and must not call the guest in a way that suspends.
+    /// Such functions do not suspend, and must not call the guest in a way that suspends. Nothing
+    /// keeps them from running while the guest unwinds or rewinds, as a function that was not
+    /// instrumented would call them; see [`check_frames`](Self::check_frames).
     ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};
@@ -227,6 +230,34 @@ impl<T: Send + 'static> Builder<T> {
     /// ```
     pub fn trust_instrumentation(mut self) -> Self {
         self.trust_instrumentation = true;
+        self
+    }
+
+    /// Looks at each suspension whether every function on the stack was instrumented, and ends the
+    /// call with [`Error::UninstrumentedCaller`] if one was not, before anything has gone wrong.
+    ///
+    /// A function that was left out, by `ignore-indirect` or a list, runs on while the others
+    /// unwind, and runs again when they are rewound. Otherwise that is told when it comes to an
+    /// import that is defined here; what it does in a function of [`link`](Self::link) goes
+    /// unnoticed. To walk the stack takes longer than to suspend: it is meant for tests, and for
+    /// guests that are not known well.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host {
+    /// #     async fn yield_now(&self) { tokio::task::yield_now().await }
+    /// #     async fn pause(&self) -> u32 { std::future::pending().await }
+    /// # }
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// let guest = Guest::builder(&module).imports(Host).check_frames().instantiate().await?;
+    /// # let spin = guest.all_exports().typed::<(u32,), (u32,)>("spin")?;
+    /// spin.call((1,)).await?;
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
+    pub fn check_frames(mut self) -> Self {
+        self.settings.check_frames = true;
         self
     }
 

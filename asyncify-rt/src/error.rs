@@ -120,7 +120,8 @@ pub enum Error {
     )]
     SharedMemory,
 
-    /// The module calls a suspending import from a function that was not instrumented for it.
+    /// The module calls a suspending import from a function that was not instrumented for it, maybe
+    /// by way of others.
     #[error(
         "import `{import}` suspends, but {} it without having been instrumented for that: a suspension there would give wrong answers; instrument the original module with {wasm_opt_args}",
         subject(.functions, "call")

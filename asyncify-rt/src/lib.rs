@@ -94,6 +94,7 @@ mod cycle;
 mod deadline;
 mod error;
 mod exports;
+mod frames;
 mod function;
 mod guest;
 mod imports;

@@ -173,8 +173,10 @@ pub(crate) fn assemble<T: Send + 'static>(
     let holder = Arc::clone(&store.data().rt.holder);
     let mail = Arc::clone(&store.data().rt.mail);
     let deadline = settings.deadline;
+    let check_frames = settings.check_frames.then(|| module.clone());
     link_runtime(&mut GuestCx::of(&mut store), findings, all, settings)?;
     store.data_mut().rt.deadline = deadline;
+    store.data_mut().rt.check_frames = check_frames;
     let inner = Arc::new_cyclic(|weak| {
         store.data_mut().guest = weak.clone();
         let lock = Lock::new(store, Arc::clone(&holder));

@@ -210,6 +210,7 @@ impl<S> Lock<S> {
     }
 }
 
+#[allow(clippy::unnecessary_box_returns, reason = "it is put where a box is")]
 fn with_waker<S>(found: Option<Box<Slot<S>>>, waker: &Waker) -> Box<Slot<S>> {
     let mut slot = found.unwrap_or_else(|| Box::new(Slot::Wakers(Vec::new())));
     if let Slot::Wakers(wakers) = &mut *slot

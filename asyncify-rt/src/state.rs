@@ -116,6 +116,8 @@ pub(crate) struct Runtime {
     pub(crate) mail: Arc<Mailbox>,
     /// Ticks that each run of wasm has, if the user set a deadline.
     pub(crate) deadline: Option<u64>,
+    /// The guest's module, if each suspension looks for frames of it that cannot be unwound.
+    pub(crate) check_frames: Option<Module>,
     /// Whether a guest's trap poisons it.
     pub(crate) trap_poisons: bool,
     /// Whether a call that the host ended, by an error or by dropping it, poisons the guest.
@@ -143,6 +145,7 @@ impl Default for Runtime {
             holder: Arc::default(),
             mail: Arc::default(),
             deadline: None,
+            check_frames: None,
             trap_poisons: true,
             host_end_poisons: false,
         }

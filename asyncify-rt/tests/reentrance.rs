@@ -204,6 +204,15 @@ fn tunnel(engine: &Engine) {
     }
 }
 
+#[test]
+fn the_frames_beyond_a_trampoline_are_looked_at_too() {
+    let rig = rig(Builder::check_frames);
+    assert_eq!(rig.ask("nested", &[2]).unwrap(), w(5) + 3);
+    let mut call = rig.call("ask", &[3]);
+    assert!(poll(&mut call).is_pending());
+    assert_eq!(rig.finish(call).unwrap(), w(3) + 3);
+}
+
 /// Binaryen saves each local that a call uses, so the values are the same when it is called again,
 /// wherever they came from.
 #[test]

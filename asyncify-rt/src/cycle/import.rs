@@ -63,6 +63,8 @@ fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pendin
         }
         .into());
     }
+    cx.check_frames(pending)?;
+    let rt = cx.rt();
     let record = rt.run.key.and_then(|key| rt.parked.get(key));
     if record.map_or(0, |record| record.suspensions) >= rt.limits.suspensions_per_call {
         return Err(Error::limit("suspensions of one call", rt.limits.suspensions_per_call).into());

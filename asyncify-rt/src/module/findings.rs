@@ -8,7 +8,7 @@ use super::found::{
 use crate::error::{Error, Result};
 
 /// Starts what [`Findings::to_bytes`] makes. A change of the types below is a new number.
-const MAGIC: &[u8] = b"asyncify findings 1\n";
+const MAGIC: &[u8] = b"asyncify findings 2\n";
 
 /// What a module's preparation found.
 ///
@@ -46,6 +46,25 @@ pub struct Findings {
     pub(super) mutable_globals: Vec<MutableGlobal>,
     pub(super) added_exports: Vec<String>,
     pub(super) callers: Callers,
+    pub(super) instrumented: Instrumented,
+}
+
+/// The functions that look at Asyncify's state: a bit for each, by its index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Instrumented(Vec<u8>);
+
+impl FromIterator<u32> for Instrumented {
+    fn from_iter<I: IntoIterator<Item = u32>>(functions: I) -> Self {
+        let mut bits = Vec::new();
+        for function in functions {
+            let byte = function as usize / 8;
+            if bits.len() <= byte {
+                bits.resize(byte + 1, 0);
+            }
+            bits[byte] |= 1 << (function % 8);
+        }
+        Self(bits)
+    }
 }
 
 /// Functions that call on without looking at Asyncify's state.
@@ -243,6 +262,12 @@ impl Findings {
     #[must_use]
     pub fn uninstrumented(&self) -> Vec<&str> {
         self.callers.names(&self.callers.of_instrumented).collect()
+    }
+
+    /// Whether the function with this index looks at Asyncify's state, so that it can be unwound.
+    pub(crate) fn is_instrumented(&self, function: u32) -> bool {
+        let byte = self.instrumented.0.get(function as usize / 8);
+        byte.is_some_and(|byte| byte & 1 << (function % 8) != 0)
     }
 
     /// Functions that call one of the imports `suspending`, given by module and name, and do not

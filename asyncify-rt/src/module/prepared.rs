@@ -123,6 +123,7 @@ impl Prepared {
             mutable_globals,
             added_exports: exports.added(),
             callers: scan.callers,
+            instrumented: scan.instrumented,
         };
         Ok(Self { wasm, findings })
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use wasmparser::{ExternalKind, Operator};
 
 use super::asyncify::Asyncify;
-use super::findings::{Callers, ImportCallers};
+use super::findings::{Callers, ImportCallers, Instrumented};
 use super::parse::{Parsed, invalid};
 use super::usage::{Tracker, Usage};
 use crate::error::Result;
@@ -22,6 +22,7 @@ pub(super) struct Scan {
     /// Whether the module itself never sets Asyncify's state: what the host last wrote is there.
     pub(super) sealed: bool,
     pub(super) callers: Callers,
+    pub(super) instrumented: Instrumented,
     pub(super) usage: BTreeMap<u32, Usage>,
 }
 
@@ -88,11 +89,18 @@ pub(super) fn scan(
     }
     calls.sort_unstable();
     calls.dedup();
-    let callers = match asyncify {
-        Some(asyncify) => callers(parsed, asyncify, &calls, &reads_state),
-        None => Callers::default(),
+    let (callers, instrumented) = match asyncify {
+        Some(asyncify) => {
+            let reads = (first..).zip(&reads_state).filter(|(_, reads)| **reads);
+            let instrumented = reads.map(|(function, _)| function);
+            (
+                callers(parsed, asyncify, &calls, &reads_state),
+                instrumented.filter(|function| !asyncify.owns(*function)).collect(),
+            )
+        }
+        None => (Callers::default(), Instrumented::default()),
     };
-    Ok(Scan { sealed, callers, usage: tracker.finish() })
+    Ok(Scan { sealed, callers, instrumented, usage: tracker.finish() })
 }
 
 /// What may stand between a call and the question that follows it: the answer is put away.

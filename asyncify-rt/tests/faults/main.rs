@@ -9,6 +9,7 @@ mod contract;
 mod cycle;
 mod drops;
 mod ends;
+mod frames;
 mod host_frame;
 mod linking;
 mod marshalling;

@@ -39,7 +39,7 @@ fn prepared_modules_and_findings_can_be_kept() {
 fn the_kept_form_is_that_of_its_version() {
     let bytes = findings(r#"(module (memory (export "m") 1) (global (mut i32) (i32.const 64)))"#)
         .to_bytes();
-    let expected = b"asyncify findings 1\n\0\0\x01\x01m\0\0\x11asyncify:global:0\x02\x40\0\0\0\x01\0\x11asyncify:global:0\0\0\x01\x11asyncify:global:0\0\0\0";
+    let expected = b"asyncify findings 2\n\0\0\x01\x01m\0\0\x11asyncify:global:0\x02\x40\0\0\0\x01\0\x11asyncify:global:0\0\0\x01\x11asyncify:global:0\0\0\0\0";
     assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
 
