@@ -7,7 +7,7 @@
 //! ```text
 //! free                 held                  held, and waited for
 //! +-------+   take     +---------+   leave   +---------+
-//! | value | ---------> | nothing | --------> | wakers  |
+//! | value | ---------> | nothing | --------> | waiting |
 //! +-------+ <--------- +---------+           +---------+
 //!     ^       give back                           |
 //!     +-------------------------------------------+
@@ -97,13 +97,31 @@ enum Slot<S> {
     /// The lock is free.
     Value(S),
     /// It is held, and these wait for it.
-    Wakers(Vec<Waker>),
+    Waiting(Waiting),
+}
+
+/// Those who wait. They are woken when this is dropped, so none is forgotten, whatever panics.
+#[derive(Debug, Default)]
+struct Waiting(Vec<Waker>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
+    }
 }
 
 impl<S> Slot<S> {
     #[inline]
     fn is_value(&self) -> bool {
         matches!(self, Self::Value(_))
+    }
+
+    fn add(&mut self, waker: &Waker) {
+        if let Self::Waiting(Waiting(wakers)) = self
+            && !wakers.last().is_some_and(|last| last.will_wake(waker))
+        {
+            wakers.push(waker.clone());
+        }
     }
 }
 
@@ -165,7 +183,7 @@ impl<S> Lock<S> {
     /// Puts back what was found instead of the value.
     #[cold]
     fn miss(&self, found: Option<Box<Slot<S>>>) -> Result<Guard<'_, S>, Held> {
-        let guard = found.and_then(|wakers| self.leave(wakers));
+        let guard = found.and_then(|waiting| self.leave(waiting));
         guard.ok_or_else(|| self.holder.ask())
     }
 
@@ -177,11 +195,12 @@ impl<S> Lock<S> {
         found: Option<Box<Slot<S>>>,
     ) -> Poll<Result<Guard<'_, S>, Held>> {
         let held = self.holder.ask();
-        let wakers = match held {
-            Held::Within => found,
-            Held::Elsewhere => Some(with_waker(found, cx.waker())),
-        };
-        match wakers.and_then(|wakers| self.leave(wakers)) {
+        let mut waiting = found;
+        if held == Held::Elsewhere {
+            let none = || Box::new(Slot::Waiting(Waiting::default()));
+            waiting.get_or_insert_with(none).add(cx.waker());
+        }
+        match waiting.and_then(|waiting| self.leave(waiting)) {
             Some(guard) => Poll::Ready(Ok(guard)),
             None if held == Held::Within => Poll::Ready(Err(held)),
             None => {
@@ -197,33 +216,16 @@ impl<S> Lock<S> {
 
     /// Leaves word of those who wait. If the lock was given back meanwhile, it is ours.
     #[cold]
-    fn leave(&self, wakers: Box<Slot<S>>) -> Option<Guard<'_, S>> {
-        let slot = self.word.swap(Some(wakers))?;
-        match *slot {
-            Slot::Value(_) => Some(self.hold(slot)),
-            // Two left word at the same time. Those who lost their place ask again.
-            Slot::Wakers(displaced) => {
-                wake(displaced);
-                None
-            }
-        }
+    fn leave(&self, waiting: Box<Slot<S>>) -> Option<Guard<'_, S>> {
+        let slot = self.word.swap(Some(waiting))?;
+        // If two left word at the same time, those who lost their place are woken, and ask again.
+        slot.is_value().then(|| self.hold(slot))
     }
-}
-
-#[allow(clippy::unnecessary_box_returns, reason = "it is put where a box is")]
-fn with_waker<S>(found: Option<Box<Slot<S>>>, waker: &Waker) -> Box<Slot<S>> {
-    let mut slot = found.unwrap_or_else(|| Box::new(Slot::Wakers(Vec::new())));
-    if let Slot::Wakers(wakers) = &mut *slot
-        && !wakers.last().is_some_and(|last| last.will_wake(waker))
-    {
-        wakers.push(waker.clone());
-    }
-    slot
 }
 
 #[cold]
-fn wake(wakers: Vec<Waker>) {
-    wakers.into_iter().for_each(Waker::wake);
+fn wake<S>(waiting: Box<Slot<S>>) {
+    drop(waiting);
 }
 
 /// The value in hand; it is given back when this is dropped.
@@ -261,10 +263,8 @@ impl<S> Drop for Guard<'_, S> {
         let Lock { word, holder } = self.lock;
         holder.thread.store(0, Ordering::Relaxed);
         holder.asks.store(0, Ordering::Relaxed);
-        if let Some(slot) = word.swap(self.slot.take())
-            && let Slot::Wakers(wakers) = *slot
-        {
-            wake(wakers);
+        if let Some(waiting) = word.swap(self.slot.take()) {
+            wake(waiting);
         }
     }
 }
@@ -275,6 +275,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::task::Wake;
     use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -322,6 +323,82 @@ mod tests {
             }
         });
         assert_eq!(*lock.try_lock().unwrap(), THREADS * TURNS);
+    }
+
+    /// Wakes a thread.
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    /// The lock, for as long as that takes unless a wake is lost.
+    fn wait_for<S>(lock: &Lock<S>) -> Guard<'_, S> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            if let Poll::Ready(guard) = lock.poll_lock(&mut Context::from_waker(&waker)) {
+                return guard.unwrap();
+            }
+            let start = Instant::now();
+            thread::park_timeout(Duration::from_mins(1));
+            assert!(start.elapsed() < Duration::from_mins(1), "a wake was lost");
+        }
+    }
+
+    /// Some who ask find the wakers of others, and put them back while the lock is given back, or
+    /// while somebody else puts back others.
+    #[test]
+    fn nobody_is_forgotten_where_some_wait_and_some_only_try() {
+        const TURNS: u32 = 4_000;
+        let lock = lock(0_u32);
+        let (lock, tried) = (&lock, AtomicU32::new(0));
+        let turn = |mut guard: Guard<'_, u32>, turn: u32| {
+            let before = *guard;
+            if turn.is_multiple_of(4) {
+                thread::yield_now();
+            }
+            *guard = before + 1;
+        };
+        thread::scope(|scope| {
+            let waiting = [0; 4].map(|_| {
+                scope.spawn(|| (0..TURNS).for_each(|number| turn(wait_for(lock), number)))
+            });
+            let trying = [0; 4].map(|_| {
+                scope.spawn(|| {
+                    for number in 0..TURNS {
+                        if let Ok(guard) = lock.try_lock() {
+                            turn(guard, number);
+                            tried.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            });
+            waiting.into_iter().chain(trying).for_each(|thread| thread.join().unwrap());
+        });
+        assert_eq!(*lock.try_lock().unwrap(), 4 * TURNS + tried.into_inner());
+    }
+
+    /// What [`Lock::leave`] finds, one after the other; with threads it is a matter of luck.
+    #[test]
+    fn who_puts_back_the_wakers_of_others_may_find_the_lock_free_or_others() {
+        let lock = lock(());
+        let guard = lock.try_lock().unwrap();
+        let (_, first) = ask_elsewhere(&lock);
+        let found = lock.word.take().unwrap();
+        let (_, second) = ask_elsewhere(&lock);
+        assert!(lock.leave(found).is_none());
+        // Who was displaced is woken at once, and the other one when the lock is free.
+        assert_eq!([&first, &second].map(|wakes| wakes.0.load(Ordering::SeqCst)), [0, 1]);
+        let found = lock.word.take().unwrap();
+        drop(guard);
+        assert_eq!(first.0.load(Ordering::SeqCst), 0);
+        let guard = lock.leave(found).unwrap();
+        assert_eq!(lock.try_lock().err(), Some(Held::Within));
+        drop(guard);
+        assert_eq!(first.0.load(Ordering::SeqCst), 1);
+        assert!(lock.try_lock().is_ok());
     }
 
     #[test]
