@@ -335,14 +335,11 @@ impl<T: Send + 'static> Guest<T> {
     }
 
     pub(crate) fn mail_waker(&self, key: Key, waker: Waker) {
-        // A waker that is dropped may drop a call, which writes a letter.
-        let mut before = None;
-        self.inner.mail.write(|letters| before = letters.wakers.insert(key, waker));
-        drop(before);
+        drop(self.inner.mail.open(|letters| letters.wakers.insert(key, waker)));
     }
 
     pub(crate) fn mail_dropped(&self, key: Key, placed: Box<[u32]>) {
-        self.inner.mail.write(|letters| letters.dropped.push((key, placed)));
+        self.inner.mail.open(|letters| letters.dropped.push((key, placed)));
     }
 }
 

@@ -23,18 +23,16 @@ pub(crate) struct Letters {
     pub(crate) wakers: HashMap<Key, Waker>,
 }
 
-impl Mailbox {
-    pub(crate) fn write(&self, letter: impl FnOnce(&mut Letters)) {
-        letter(&mut self.letters.lock().unwrap_or_else(PoisonError::into_inner));
-        self.any.store(true, Ordering::SeqCst);
+impl Letters {
+    fn is_empty(&self) -> bool {
+        self.dropped.is_empty() && self.wakers.is_empty()
     }
+}
 
+impl Mailbox {
     /// Wakes the calls whose new wakers have not been collected yet.
     pub(crate) fn wake_changed(&self) {
-        let wakers: Vec<_> = {
-            let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-            letters.wakers.values().cloned().collect()
-        };
+        let wakers: Vec<_> = self.open(|letters| letters.wakers.values().cloned().collect());
         // A waker may drop a call, which writes a letter.
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -42,12 +40,20 @@ impl Mailbox {
     /// All letters, if there are any.
     #[inline]
     pub(crate) fn collect(&self) -> Option<Letters> {
-        if self.any.load(Ordering::SeqCst) { Some(self.take()) } else { None }
+        if self.any.load(Ordering::Acquire) { Some(self.open(std::mem::take)) } else { None }
     }
 
+    /// Opens the box, for one at a time. What a letter replaces is to be dropped by the caller: to
+    /// drop a waker may drop a call, which writes a letter.
+    ///
+    /// The flag is read and written as if there were no mutex. A thread sanitizer sees that order,
+    /// but not into a mutex of a standard library that was built without it.
     #[cold]
-    fn take(&self) -> Letters {
-        self.any.store(false, Ordering::SeqCst);
-        std::mem::take(&mut self.letters.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn open<R>(&self, f: impl FnOnce(&mut Letters) -> R) -> R {
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.load(Ordering::Acquire);
+        let result = f(&mut letters);
+        self.any.store(!letters.is_empty(), Ordering::Release);
+        result
     }
 }

@@ -10,12 +10,13 @@ use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use asyncify_rt::{
     AsyncImports, Builder, Call, Guest, ImportResult, Module, Result, StackPointer, StackPolicy,
 };
+use parking_lot::Mutex;
 use wasmtime::{Engine, Extern, FuncType, Val, ValType};
 
 /// What `env.wait` answers.
@@ -46,7 +47,7 @@ struct Inner {
 impl Gates {
     /// Waits until [`open`](Self::open) is called with this future's number.
     pub fn wait(&self) -> Gate {
-        let mut inner = self.0.lock().unwrap();
+        let mut inner = self.0.lock();
         let id = inner.next;
         inner.next += 1;
         inner.waiting.insert(id, None);
@@ -55,14 +56,14 @@ impl Gates {
 
     /// The numbers of those that wait, oldest first.
     pub fn waiting(&self) -> Vec<u64> {
-        let mut ids: Vec<_> = self.0.lock().unwrap().waiting.keys().copied().collect();
+        let mut ids: Vec<_> = self.0.lock().waiting.keys().copied().collect();
         ids.sort_unstable();
         ids
     }
 
     /// Lets one go on.
     pub fn open(&self, id: u64) {
-        let waker = self.0.lock().unwrap().waiting.remove(&id);
+        let waker = self.0.lock().waiting.remove(&id);
         if let Some(Some(waker)) = waker {
             waker.wake();
         }
@@ -70,7 +71,7 @@ impl Gates {
 
     /// Lets all go on that wait, and all that will.
     pub fn open_all(&self) {
-        self.0.lock().unwrap().open = true;
+        self.0.lock().open = true;
         for id in self.waiting() {
             self.open(id);
         }
@@ -78,7 +79,7 @@ impl Gates {
 
     /// How many were dropped while they waited.
     pub fn dropped(&self) -> usize {
-        self.0.lock().unwrap().dropped
+        self.0.lock().dropped
     }
 }
 
@@ -93,7 +94,7 @@ impl Future for Gate {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let id = self.id;
-        let mut inner = self.gates.0.lock().unwrap();
+        let mut inner = self.gates.0.lock();
         if !inner.open
             && let Some(waker) = inner.waiting.get_mut(&id)
         {
@@ -110,7 +111,7 @@ impl Future for Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         if !self.done {
-            let mut inner = self.gates.0.lock().unwrap();
+            let mut inner = self.gates.0.lock();
             inner.waiting.remove(&self.id);
             inner.dropped += 1;
         }
