@@ -14,7 +14,7 @@ use crate::error::{Error, Result, Thin};
 use crate::guest::Guest;
 use crate::machine::MaySuspend;
 use crate::parked::Key;
-use crate::state::{Pending, Resuming, State};
+use crate::state::{Resuming, State, Suspended};
 use crate::trace::CallSpan;
 use crate::waker::{Kept, Mark};
 
@@ -193,7 +193,7 @@ struct Progress<A, K> {
 struct Parked<K> {
     key: Key,
     /// The import that it waits in; `None` while the guest runs.
-    pending: Option<Box<dyn Pending>>,
+    pending: Option<Suspended>,
     /// The answer to give instead of the import's.
     instead: Option<Box<[Val]>>,
     /// Whether the import can be answered.
@@ -211,7 +211,7 @@ impl<K> Parked<K> {
     fn new<T: Send + 'static>(
         guest: &mut GuestCx<'_, T>,
         key: Key,
-        pending: Box<dyn Pending>,
+        pending: Suspended,
         kept: K,
     ) -> Self {
         let poisonings = guest.rt().holder.poisonings();
@@ -225,7 +225,7 @@ impl<K> Parked<K> {
         &mut self,
         guest: &mut GuestCx<'_, T>,
         key: Key,
-        pending: Box<dyn Pending>,
+        pending: Suspended,
     ) {
         self.key = key;
         self.pending = Some(pending);
@@ -245,7 +245,7 @@ impl<K> Parked<K> {
             && !self.answered
             && guest.poisonings() == self.poisonings
         {
-            std::task::ready!(pending.poll(cx));
+            std::task::ready!(pending.as_mut().poll(cx));
             self.answered = true;
         }
         Poll::Ready(())
@@ -400,7 +400,7 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     fn cancel(&mut self, answer: &[Val]) -> Result<()> {
         match &mut self.progress.parked {
             Some(Parked { pending: Some(pending), answered, instead, .. }) if !*answered => {
-                pending.abandon();
+                pending.as_mut().abandon();
                 *instead = Some(answer.into());
                 *answered = true;
                 Ok(())

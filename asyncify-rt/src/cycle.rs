@@ -31,14 +31,14 @@ use crate::error::{Boxed, Error, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
 use crate::parked::{Key, Record};
 use crate::shadow_stack::Frame;
-use crate::state::{Pending, Resuming, Runtime, State};
+use crate::state::{Pending, Resuming, Runtime, State, Suspended};
 use crate::window::Unwound;
 
 /// How a run of wasm ended. What it returned is not in here: the caller's closure keeps that, so
 /// that it is written once and moved nowhere.
 pub(crate) enum Outcome {
     Returned,
-    Parked { key: Key, pending: Box<dyn Pending> },
+    Parked { key: Key, pending: Suspended },
 }
 
 /// Calls an export for the first time.
@@ -178,7 +178,7 @@ fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<()> {
 }
 
 /// Makes a record of a call whose frames are in the window.
-fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, Box<dyn Pending>)> {
+fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, Suspended)> {
     check_state(cx, Phase::Unwinding)?;
     let rt = cx.rt();
     let key = match rt.run.key {

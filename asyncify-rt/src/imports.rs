@@ -5,6 +5,7 @@ mod dynamic;
 mod task;
 
 pub(crate) use dynamic::zeros;
+pub(crate) use task::Tasks;
 
 use std::fmt;
 use std::future::Future;

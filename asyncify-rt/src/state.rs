@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
@@ -9,6 +10,7 @@ use wasmtime::{Extern, Memory, StoreLimits, Val};
 
 use crate::abi::Asyncify;
 use crate::guest::Inner;
+use crate::imports::Tasks;
 use crate::limits::{Limits, Stats};
 use crate::lock::Holder;
 use crate::machine::Machine;
@@ -105,7 +107,7 @@ pub(crate) struct Runtime {
     pub(crate) parked: Parked,
     pub(crate) room: Room,
     /// A task for each typed import, kept so that a call of it allocates nothing.
-    pub(crate) tasks: Vec<Option<Box<dyn Pending>>>,
+    pub(crate) tasks: Tasks,
     /// What the guest was poisoned by.
     pub(crate) poison: Option<Arc<String>>,
     pub(crate) limits: Limits,
@@ -137,7 +139,7 @@ impl Default for Runtime {
             stack: ShadowStack::default(),
             parked: Parked::default(),
             room: Room::default(),
-            tasks: Vec::new(),
+            tasks: Tasks::default(),
             poison: None,
             limits: Limits::default(),
             stats: Stats::default(),
@@ -158,12 +160,12 @@ pub(crate) struct Run {
     /// The waker of the task that polls the call.
     pub(crate) waker: Kept,
     /// While unwinding: the import that suspended.
-    pub(crate) suspended: Option<Box<dyn Pending>>,
+    pub(crate) suspended: Option<Suspended>,
     /// While rewinding: the import to answer, and how.
     pub(crate) resuming: Option<Resuming>,
     /// Imports that are answered no more. They are dropped when the guest is unlocked: what their
     /// futures hold may use the guest, or panic.
-    pub(crate) ended: Vec<Box<dyn Pending>>,
+    pub(crate) ended: Vec<Suspended>,
     /// The call's record, if it has parked before.
     pub(crate) key: Option<Key>,
     /// What was placed in the guest for the call's arguments; `None` while nothing is recorded.
@@ -172,21 +174,26 @@ pub(crate) struct Run {
 
 /// An import whose future is ready, or that is to be answered without it.
 pub(crate) struct Resuming {
-    pub(crate) pending: Box<dyn Pending>,
+    pub(crate) pending: Suspended,
     /// The answer to give instead of the future's.
     pub(crate) instead: Option<Box<[Val]>>,
 }
 
-/// An import that waits.
+/// An import that waits, in one allocation with its future.
+pub(crate) type Suspended = Pin<Box<dyn Pending>>;
+
+/// What waits in an import.
 ///
-/// The one that made it takes itself back by its type when the guest has been rewound into it.
-pub(crate) trait Pending: Any + Send {
+/// The import that made it takes it back by its type when the guest has been rewound into it.
+pub(crate) trait Pending: Send + 'static {
     /// Polls the import's future and keeps its answer.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
     /// Drops the future.
-    fn abandon(&mut self);
+    fn abandon(self: Pin<&mut Self>);
     /// The import, as module and name.
     fn id(&self) -> (&str, &str);
+    /// Puts itself into `place` if that is an `Option<Pin<Box<Self>>>`.
+    fn give(self: Pin<Box<Self>>, place: &mut dyn Any);
     /// The import, as `module.name`.
     fn import(&self) -> String {
         let (module, name) = self.id();

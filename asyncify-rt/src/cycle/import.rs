@@ -4,7 +4,7 @@ use super::set_state;
 use crate::cx::GuestCx;
 use crate::error::{Error, Thin};
 use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
-use crate::state::{Pending, Resuming, Runtime};
+use crate::state::{Pending, Resuming, Runtime, Suspended};
 
 /// What a suspending import does when it is entered.
 pub(crate) enum Entered {
@@ -43,7 +43,7 @@ pub(crate) fn enter_plain<'i, T: Send + 'static>(
 /// Lets the guest unwind out of an import that waits.
 pub(crate) fn start_unwind<T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
-    pending: Box<dyn Pending>,
+    pending: Suspended,
 ) -> Thin<()> {
     let begun = begin_unwind(cx, &*pending);
     let run = &mut cx.rt().run;

@@ -1,12 +1,11 @@
 //! What happens when the guest calls an import: marshal in, poll, park or answer, marshal out.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use wasmtime::{Caller, Val};
 
-use super::task::Task;
+use super::task::{Place, Task, take_back};
 use super::{AsyncImports, ImportInfo};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
@@ -57,17 +56,18 @@ impl<T: Send + 'static> AsyncImports<T> {
                     let (params, out) = P::Values::split(values);
                     let owned = P::own(&mut cx, params, info.site())?;
                     let rt = cx.rt();
-                    let task = Task::<H, Fut, M::Params>::in_place(&mut rt.tasks, index, info)?;
-                    let host = task.host.take().unwrap_or_else(|| Arc::clone(&host));
-                    let ready = task.start(body(host, owned), rt.run.waker.waker(), &rt.holder);
-                    match ready {
+                    let place = rt.tasks.place::<Place<H, Fut, M::Params>>(index)?;
+                    let mut task = place.get_or_insert_with(|| Task::make(info)).as_mut();
+                    let host = task.as_mut().take_host().unwrap_or_else(|| Arc::clone(&host));
+                    let future = body(host, owned);
+                    match task.as_mut().start(future, rt.run.waker.waker(), &rt.holder) {
                         Some((host, answer, kept)) => {
-                            task.host = Some(host);
+                            task.keep_host(host);
                             (answer, kept, out)
                         }
                         None => {
-                            task.out = Some(out);
-                            if let Some(task) = rt.tasks[index].take() {
+                            task.keep_out(out);
+                            if let Some(task) = place.take() {
                                 cycle::start_unwind(&mut cx, task)?;
                             }
                             return Ok(M::Results::zero());
@@ -78,17 +78,14 @@ impl<T: Send + 'static> AsyncImports<T> {
                     if let Some(values) = resuming.instead {
                         return instead(info.id(), &values);
                     }
-                    let pending: Box<dyn Any> = resuming.pending;
-                    let Ok(mut task) = pending.downcast::<Task<H, Fut, M::Params>>() else {
+                    let Some(mut task) = take_back::<Task<H, Fut, M::Params>>(resuming.pending)
+                    else {
                         return Err(other_signature(info.id()).into());
                     };
-                    let answer = task.finish().zip(task.out.take());
                     let ((host, answer, kept), out) =
-                        answer.ok_or_else(|| other_signature(info.id()))?;
-                    task.host = Some(host);
-                    if let Some(place) = cx.rt().tasks.get_mut(index) {
-                        *place = Some(task);
-                    }
+                        task.as_mut().finish().ok_or_else(|| other_signature(info.id()))?;
+                    task.as_mut().keep_host(host);
+                    *cx.rt().tasks.place(index)? = Some(task);
                     (answer, kept, out)
                 }
             };

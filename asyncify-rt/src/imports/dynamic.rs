@@ -1,13 +1,12 @@
 //! Imports whose values are dynamic: defined without the macro, from a type that is known at run
 //! time.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use wasmtime::{Caller, FuncType, Val, ValType};
 
 use super::dispatch::{bad_answer, other_signature};
-use super::task::DynTask;
+use super::task::{DynTask, take_back};
 use super::{AsyncImports, ImportResult};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
@@ -157,7 +156,7 @@ where
                 match task.start(rt.run.waker.waker(), &rt.holder) {
                     Some(answer) => answer.map(Some).map_err(Trap::into_error),
                     None => {
-                        cycle::start_unwind(cx, Box::new(task))?;
+                        cycle::start_unwind(cx, Box::pin(task))?;
                         Ok(None)
                     }
                 }
@@ -167,11 +166,8 @@ where
             if let Some(values) = resuming.instead {
                 return Ok(Some(values.into_vec()));
             }
-            let pending: Box<dyn Any> = resuming.pending;
-            let answer = match pending.downcast::<DynTask>() {
-                Ok(task) => task.answer(),
-                Err(_) => None,
-            };
+            let task = take_back::<DynTask>(resuming.pending);
+            let answer = task.and_then(|mut task| task.answer());
             let answer = answer.ok_or_else(|| other_signature((&import.0, &import.1)))?;
             answer.map(Some).map_err(Trap::into_error)
         }

@@ -1,16 +1,18 @@
 //! An import's future while it runs, and its answer until the guest is rewound.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use pin_project_lite::pin_project;
 use wasmtime::Val;
 
 use super::ImportInfo;
 use crate::error::{Error, Result, Trap};
 use crate::lock::Holder;
-use crate::state::Pending;
+use crate::state::{Pending, Suspended};
 
 /// Polls a future inside its import: what it asks of the guest in there is to wait.
 #[inline]
@@ -31,16 +33,60 @@ fn poll_inside<F: Future + ?Sized>(
     future.poll(&mut Context::from_waker(waker))
 }
 
-/// A typed import's. It is kept and filled again, so that a call allocates nothing.
-pub(crate) struct Task<H, Fut: Future, X> {
-    import: &'static ImportInfo,
-    future: Pin<Box<Option<Fut>>>,
-    /// The future's output, until the guest is rewound.
-    output: Option<Fut::Output>,
-    /// The host, while no future holds it: taking it from here counts nothing.
-    pub(crate) host: Option<Arc<H>>,
-    /// The out-pointer, while the call is parked.
-    pub(crate) out: Option<X>,
+pin_project! {
+    /// A typed import's. It is kept and filled again, so that a call allocates nothing; while a
+    /// call waits it is all that it waits in, in one place.
+    pub(crate) struct Task<H, Fut: Future, X> {
+        import: &'static ImportInfo,
+        #[pin]
+        future: Option<Fut>,
+        // The future's output, until the guest is rewound.
+        output: Option<Fut::Output>,
+        // The host, while no future holds it: taking it from here counts nothing.
+        host: Option<Arc<H>>,
+        // The out-pointer, while the call is parked.
+        out: Option<X>,
+    }
+}
+
+/// Where an import's task is while no call waits in it.
+pub(crate) type Place<H, Fut, X> = Option<Pin<Box<Task<H, Fut, X>>>>;
+
+/// A [`Place`] for each import, by its index.
+#[derive(Default)]
+pub(crate) struct Tasks(Vec<Option<Box<dyn Any + Send>>>);
+
+impl Tasks {
+    /// The place of an import's task, made when there is none.
+    #[inline]
+    pub(crate) fn place<P: Default + Send + 'static>(&mut self, index: usize) -> Result<&mut P> {
+        if !matches!(self.0.get(index), Some(Some(_))) {
+            self.make::<P>(index);
+        }
+        let place = self.0.get_mut(index).and_then(Option::as_deref_mut);
+        let place = place.and_then(|place| place.downcast_mut());
+        place.ok_or_else(|| Error::out_of_step("a task is gone".to_owned()))
+    }
+
+    #[cold]
+    fn make<P: Default + Send + 'static>(&mut self, index: usize) {
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, || None);
+        }
+        self.0[index] = Some(Box::new(P::default()));
+    }
+
+    /// Forgets all of them. They are made anew when they are needed.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Takes back what waits in an import.
+pub(crate) fn take_back<P: 'static>(pending: Suspended) -> Option<Pin<Box<P>>> {
+    let mut place = None;
+    pending.give(&mut place);
+    place
 }
 
 impl<H, Fut, X> Task<H, Fut, X>
@@ -49,58 +95,49 @@ where
     Fut: Future<Output: Send> + Send + 'static,
     X: Send + 'static,
 {
-    /// The task of the import with this index, made when there is none.
-    #[inline]
-    pub(crate) fn in_place<'a>(
-        tasks: &'a mut Vec<Option<Box<dyn Pending>>>,
-        index: usize,
-        import: &'static ImportInfo,
-    ) -> Result<&'a mut Self> {
-        if !matches!(tasks.get(index), Some(Some(_))) {
-            Self::make(tasks, index, import);
-        }
-        Self::kept(tasks, index).ok_or_else(|| Error::out_of_step("a task is gone".to_owned()))
-    }
-
     #[cold]
-    fn make(tasks: &mut Vec<Option<Box<dyn Pending>>>, index: usize, import: &'static ImportInfo) {
-        if tasks.len() <= index {
-            tasks.resize_with(index + 1, || None);
-        }
-        let future = Box::pin(None);
-        let task = Self { import, future, output: None, host: None, out: None };
-        tasks[index] = Some(Box::new(task));
+    pub(crate) fn make(import: &'static ImportInfo) -> Pin<Box<Self>> {
+        Box::pin(Self { import, future: None, output: None, host: None, out: None })
     }
 
-    /// The task of the import with this index.
+    /// The host, if the task has it.
     #[inline]
-    fn kept(tasks: &mut [Option<Box<dyn Pending>>], index: usize) -> Option<&mut Self> {
-        let task: &mut dyn std::any::Any = &mut **tasks.get_mut(index)?.as_mut()?;
-        task.downcast_mut()
+    pub(crate) fn take_host(self: Pin<&mut Self>) -> Option<Arc<H>> {
+        self.project().host.take()
+    }
+
+    #[inline]
+    pub(crate) fn keep_host(self: Pin<&mut Self>, host: Arc<H>) {
+        *self.project().host = Some(host);
+    }
+
+    pub(crate) fn keep_out(self: Pin<&mut Self>, out: X) {
+        *self.project().out = Some(out);
     }
 
     /// Starts a future, and polls it once.
     #[inline]
     pub(crate) fn start(
-        &mut self,
+        self: Pin<&mut Self>,
         future: Fut,
         waker: &Waker,
         holder: &Holder,
     ) -> Option<Fut::Output> {
-        self.future.set(Some(future));
-        let future = self.future.as_mut().as_pin_mut()?;
-        match poll_inside(future, waker, holder) {
+        let mut place = self.project().future;
+        place.set(Some(future));
+        match poll_inside(place.as_mut().as_pin_mut()?, waker, holder) {
             Poll::Ready(output) => {
-                self.future.set(None);
+                place.set(None);
                 Some(output)
             }
             Poll::Pending => None,
         }
     }
 
-    /// The output, if the future is ready.
-    pub(crate) fn finish(&mut self) -> Option<Fut::Output> {
-        self.output.take()
+    /// The output and the out-pointer, if the future is ready.
+    pub(crate) fn finish(self: Pin<&mut Self>) -> Option<(Fut::Output, X)> {
+        let task = self.project();
+        task.output.take().zip(task.out.take())
     }
 }
 
@@ -110,22 +147,30 @@ where
     Fut: Future<Output: Send> + Send + 'static,
     X: Send + 'static,
 {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(future) = self.future.as_mut().as_pin_mut() {
-            self.output = Some(std::task::ready!(future.poll(cx)));
-            self.future.set(None);
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut task = self.project();
+        if let Some(future) = task.future.as_mut().as_pin_mut() {
+            *task.output = Some(std::task::ready!(future.poll(cx)));
+            task.future.set(None);
         }
         Poll::Ready(())
     }
 
-    fn abandon(&mut self) {
-        self.future.set(None);
-        self.output = None;
+    fn abandon(self: Pin<&mut Self>) {
+        let mut task = self.project();
+        task.future.set(None);
+        *task.output = None;
     }
 
     #[inline]
     fn id(&self) -> (&str, &str) {
         self.import.id()
+    }
+
+    fn give(self: Pin<Box<Self>>, place: &mut dyn Any) {
+        if let Some(place) = place.downcast_mut() {
+            *place = Some(self);
+        }
     }
 }
 
@@ -156,13 +201,13 @@ impl DynTask {
     }
 
     /// The answer, if the future was ready.
-    pub(crate) fn answer(self) -> Option<Result<Vec<Val>, Trap>> {
-        self.answer
+    pub(crate) fn answer(&mut self) -> Option<Result<Vec<Val>, Trap>> {
+        self.answer.take()
     }
 }
 
 impl Pending for DynTask {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(future) = &mut self.future {
             self.answer = Some(std::task::ready!(future.as_mut().poll(cx)));
             self.future = None;
@@ -170,11 +215,16 @@ impl Pending for DynTask {
         Poll::Ready(())
     }
 
-    fn abandon(&mut self) {
+    fn abandon(mut self: Pin<&mut Self>) {
         self.future = None;
     }
 
     fn id(&self) -> (&str, &str) {
         (&self.import.0, &self.import.1)
+    }
+    fn give(self: Pin<Box<Self>>, place: &mut dyn Any) {
+        if let Some(place) = place.downcast_mut() {
+            *place = Some(self);
+        }
     }
 }
