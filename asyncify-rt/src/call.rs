@@ -194,17 +194,23 @@ struct Parked<K> {
     key: Key,
     /// The import that it waits in; `None` while the guest runs.
     pending: Option<Suspended>,
-    /// The answer to give instead of the import's.
-    instead: Option<Box<[Val]>>,
     /// Whether the import can be answered.
     answered: bool,
-    kept: K,
-    /// What was placed in the guest for the arguments.
-    placed: Box<[u32]>,
-    /// The waker that the record holds.
-    waker: Mark,
     /// [`Holder::poisonings`](crate::lock::Holder) when the call parked.
     poisonings: u32,
+    kept: K,
+    /// The waker that the record holds.
+    waker: Mark,
+    extra: Option<Box<Extra>>,
+}
+
+/// What not every parked call has. There may be very many of them, so it is out of the way.
+#[derive(Default)]
+struct Extra {
+    /// The answer to give instead of the import's.
+    instead: Option<Box<[Val]>>,
+    /// What was placed in the guest for the arguments.
+    placed: Box<[u32]>,
 }
 
 impl<K> Parked<K> {
@@ -216,8 +222,7 @@ impl<K> Parked<K> {
     ) -> Self {
         let poisonings = guest.rt().holder.poisonings();
         let (pending, waker) = (Some(pending), guest.rt().run.waker.mark());
-        let (instead, answered, placed) = (None, false, Box::default());
-        Self { key, pending, instead, answered, kept, placed, waker, poisonings }
+        Self { key, pending, answered: false, poisonings, kept, waker, extra: None }
     }
 
     /// Parks again.
@@ -287,7 +292,7 @@ impl<A, K> Progress<A, K> {
         };
         if !placed.is_empty() {
             match &mut self.parked {
-                Some(parked) => parked.placed = placed.into(),
+                Some(parked) => parked.extra.get_or_insert_default().placed = placed.into(),
                 None => guest.free_all(&placed),
             }
         }
@@ -345,7 +350,8 @@ impl<A, K> Progress<A, K> {
             None => Err(Error::CallEnded.into()),
             Some(pending) => {
                 self.span.resumed(guest.rt(), parked.key, &*pending);
-                let resuming = Resuming { pending, instead: parked.instead.take() };
+                let instead = parked.extra.as_mut().and_then(|extra| extra.instead.take());
+                let resuming = Resuming { pending, instead };
                 cycle::resume(guest, target.name(), waker, parked.key, resuming, invoke)
             }
         };
@@ -358,14 +364,16 @@ impl<A, K> Progress<A, K> {
             Ok(Outcome::Returned) => Ok(raw),
             Err(error) => Err(error),
         };
-        let Some(Parked { kept, placed, .. }) = self.parked.take() else {
+        let Some(Parked { kept, extra, .. }) = self.parked.take() else {
             return ended.map(drop);
         };
         let finished = match ended {
             Ok(raw) => raw.map(|raw| target.finish(guest, kept, raw)).transpose(),
             Err(error) => Err(error.into()),
         };
-        guest.free_all(&placed);
+        if let Some(extra) = extra {
+            guest.free_all(&extra.placed);
+        }
         *output = finished?;
         Ok(())
     }
@@ -399,9 +407,9 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
 
     fn cancel(&mut self, answer: &[Val]) -> Result<()> {
         match &mut self.progress.parked {
-            Some(Parked { pending: Some(pending), answered, instead, .. }) if !*answered => {
+            Some(Parked { pending: Some(pending), answered, extra, .. }) if !*answered => {
                 pending.as_mut().abandon();
-                *instead = Some(answer.into());
+                extra.get_or_insert_default().instead = Some(answer.into());
                 *answered = true;
                 Ok(())
             }
@@ -422,9 +430,9 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
 impl<T: Send + 'static, X: Target<T>> Drop for Running<T, X> {
     /// Locks nothing and runs no wasm: what the call held is collected by the next lock.
     fn drop(&mut self) {
-        if let Some(Parked { key, pending: Some(pending), placed, .. }) =
-            self.progress.parked.take()
+        if let Some(Parked { key, pending: Some(pending), extra, .. }) = self.progress.parked.take()
         {
+            let placed = extra.map(|extra| extra.placed).unwrap_or_default();
             self.target.guest().mail_dropped(key, placed);
             // The import's future goes last: it may panic.
             drop(pending);
