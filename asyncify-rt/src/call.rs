@@ -338,7 +338,9 @@ impl<A, K> Progress<A, K> {
         if !parked.answered {
             // The import's future stays until the guest is unlocked: it may use the guest.
             let error = cycle::take_dead(guest, parked.key);
-            guest.free_all(&parked.placed);
+            if let Some(extra) = &parked.extra {
+                guest.free_all(&extra.placed);
+            }
             return Err(error.into());
         }
         let mut raw = None;

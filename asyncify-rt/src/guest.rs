@@ -323,7 +323,10 @@ impl<T: Send + 'static> Guest<T> {
         let polled = self.inner.lock.poll_with(cx, |store| {
             begin(store, mail);
             let answer = f(&mut GuestCx::of(store));
-            ended = std::mem::take(&mut store.data_mut().rt.run.ended);
+            let left = &mut store.data_mut().rt.run.ended;
+            if !left.is_empty() {
+                ended = std::mem::take(left);
+            }
             answer
         });
         drop(ended);
