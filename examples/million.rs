@@ -2,14 +2,17 @@
 //!
 //! `cargo run --release --example million`
 //!
-//! Times are those of calls that are not in the processor's caches: a thousand calls fit into them,
-//! a million do not, and a call that has waited is seldom found there. So the caches are filled
-//! with something else before calls are parked, and again before they are resumed.
-//!
 //! Each call recurses with arrays on its stack, and waits at the bottom. The memory of a call is
 //! everything that the process allocates for it, less the bytes of the call's own stack: its
-//! unwound frames and its part of the shadow stack.
+//! unwound frames and its part of the shadow stack. Bytes are counted in the allocator, which is
+//! the system's.
+//!
+//! A thousand calls fit into the processor's caches and a million do not, so the more there are,
+//! the longer one takes. How much of that is the memory's own doing is shown beside it: as many
+//! blocks of about as many bytes, allocated and written in the same order as calls are parked, read
+//! and freed in the same random order as they are resumed, and no guest.
 
+use std::alloc::System;
 use std::future::poll_fn;
 use std::io::{IsTerminal, Write, stderr};
 use std::pin::Pin;
@@ -21,12 +24,10 @@ use std::time::{Duration, Instant};
 use asyncify::wasmtime::Engine;
 use asyncify::{Call, Guest, Module, StackPolicy};
 use cap::Cap;
-use mimalloc::MiMalloc;
 
-/// Counts what is allocated. Freeing in random order is slow with the system's allocator on some
-/// systems, whoever does it; with this one it is not.
+/// Counts what is allocated.
 #[global_allocator]
-static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 const DEPTH: u32 = 2;
 /// Bytes of host memory that a suspended call may take beside its own stack.
@@ -34,8 +35,6 @@ const MOST_BYTES: usize = 320;
 /// Rounds of the smallest sizes: a thousand calls are too quick to time.
 const MOST_ROUNDS: u32 = 100;
 const LARGEST: u32 = 1_000_000;
-/// More than the processor's caches hold.
-const CACHES: usize = 64 << 20;
 
 /// Answers whoever asks with the tag that is called.
 #[derive(Default)]
@@ -77,14 +76,17 @@ fn expected(depth: u32, tag: u32) -> u32 {
     })
 }
 
-/// What one size came to.
+/// What one size came to, for each call.
 #[derive(Default)]
 struct Row {
     park: Duration,
     resume: Duration,
-    /// Bytes on the host for each call, and how many of them are the call's own stack.
+    /// Bytes on the host, and how many of them are the call's own stack.
     bytes: usize,
     stack: usize,
+    /// How long blocks of memory take that are no calls.
+    write: Duration,
+    read: Duration,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -93,27 +95,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/stack.wasm");
     let module = Module::from_file(&engine, path)?;
     let mut rows = Vec::new();
-    println!("    calls   park one   resume one   bytes each   own stack   host's part");
+    println!("             one call            bytes of host memory              memory alone");
+    println!("    calls     park   resume      all   own stack   the rest      write     read");
     for calls in [1_000, 10_000, 100_000, LARGEST] {
         let row = run(&module, calls).await?;
         clear_bar();
         println!(
-            "{calls:>9}   {:>8?}   {:>10?}   {:>10}   {:>9}   {:>11}",
+            "{calls:>9} {:>8?} {:>8?} {:>8} {:>11} {:>10}   {:>8?} {:>8?}",
             row.park,
             row.resume,
             row.bytes,
             row.stack,
-            row.bytes - row.stack
+            row.bytes - row.stack,
+            row.write,
+            row.read,
         );
         rows.push(row);
     }
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
-    let ratio = |of: fn(&Row) -> Duration| of(last).as_secs_f64() / of(first).as_secs_f64();
-    println!(
-        "from the first row to the last, parking takes {:.2} times as long, resuming {:.2}",
-        ratio(|row| row.park),
-        ratio(|row| row.resume)
-    );
+    println!("from the first row to the last");
+    growth("parking", [first.park, last.park], [first.write, last.write]);
+    growth("resuming", [first.resume, last.resume], [first.read, last.read]);
     println!("every answer was right");
     match rows.iter().map(|row| row.bytes - row.stack).max() {
         Some(most) if most > MOST_BYTES => {
@@ -121,6 +123,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells how much longer one call takes among very many, and how much of that is the memory's.
+fn growth(what: &str, call: [Duration; 2], memory: [Duration; 2]) {
+    let times = |[few, many]: [Duration; 2]| many.as_secs_f64() / few.as_secs_f64();
+    let longer = |[few, many]: [Duration; 2]| many.saturating_sub(few).as_secs_f64();
+    println!(
+        "  {what} takes {:.1} times as long, memory alone {:.1}; {:.0} % of the time added is memory's",
+        times(call),
+        times(memory),
+        100.0 * longer(memory) / longer(call),
+    );
 }
 
 /// Parks so many calls in one guest and resumes them, more often if they are few.
@@ -132,18 +146,26 @@ async fn run(module: &Module, calls: u32) -> Result<Row, Box<dyn std::error::Err
         .instantiate()
         .await?;
     let app: AppExports = guest.exports()?;
-    // In the first round memory is had from the operating system, for all that is ever needed. It
-    // is where bytes are counted; the others are where time is taken.
-    let mut row = round_of(&guest, &app, &host, calls).await?;
+    let mut order: Vec<u32> = (0..calls).collect();
+    shuffle(&mut order);
+    // In the first round memory is had from the operating system. Its time does not count.
+    let mut row = round_of(&guest, &app, &host, &order).await?;
     (row.park, row.resume) = (Duration::ZERO, Duration::ZERO);
     let rounds = (LARGEST / calls).min(MOST_ROUNDS);
     for _ in 0..rounds {
-        let round = round_of(&guest, &app, &host, calls).await?;
+        let round = round_of(&guest, &app, &host, &order).await?;
         row.park += round.park;
         row.resume += round.resume;
     }
-    let all = rounds * calls;
-    (row.park, row.resume) = (row.park / all, row.resume / all);
+    memory_alone(&order);
+    for _ in 0..rounds {
+        let (write, read) = memory_alone(&order);
+        row.write += write;
+        row.read += read;
+    }
+    for time in [&mut row.park, &mut row.resume, &mut row.write, &mut row.read] {
+        *time /= rounds * calls;
+    }
     Ok(row)
 }
 
@@ -151,35 +173,32 @@ async fn round_of(
     guest: &Guest,
     app: &AppExports,
     host: &Host,
-    calls: u32,
+    order: &[u32],
 ) -> Result<Row, Box<dyn std::error::Error>> {
-    let mut order: Vec<u32> = (0..calls).collect();
-    shuffle(&mut order);
+    let (calls, count) = (order.len(), u32::try_from(order.len())?);
     host.called.store(NOBODY, Ordering::Relaxed);
     let before = allocated();
-    let mut parked: Vec<Option<Call<u32>>> = Vec::with_capacity(calls as usize);
+    let mut parked: Vec<Option<Call<u32>>> = Vec::with_capacity(calls);
 
-    fill_caches();
     let start = Instant::now();
-    for tag in 0..calls {
+    for tag in 0..count {
         let mut call = app.recurse(DEPTH, tag);
         if poll(&mut call).is_ready() {
             return Err("a call did not wait".into());
         }
         parked.push(Some(call));
-        bar("parking", tag, calls);
+        bar("parking", tag, count);
     }
     let park = start.elapsed();
-    let bytes = (allocated() - before) / calls as usize;
+    let bytes = (allocated() - before) / calls;
     let stats = guest.stats().await?;
-    if stats.parked_calls != calls as usize {
+    if stats.parked_calls != calls {
         return Err("not all of them are suspended".into());
     }
-    let stack = usize::try_from(stats.parked_bytes)? / calls as usize;
+    let stack = usize::try_from(stats.parked_bytes)? / calls;
 
-    fill_caches();
     let start = Instant::now();
-    for (done, tag) in (0..).zip(order) {
+    for (done, &tag) in (0..).zip(order) {
         host.called.store(tag, Ordering::Relaxed);
         let Some(mut call) = parked[tag as usize].take() else { continue };
         match poll(&mut call) {
@@ -187,10 +206,38 @@ async fn round_of(
             Poll::Ready(Err(error)) => return Err(error.into()),
             _ => return Err(format!("call {tag} is not right").into()),
         }
-        bar("resuming", done, calls);
+        bar("resuming", done, count);
     }
-    let resume = start.elapsed();
-    Ok(Row { park, resume, bytes, stack })
+    Ok(Row { park, resume: start.elapsed(), bytes, stack, ..Row::default() })
+}
+
+/// A block of memory. Four of them, each found through the one before, are as much as a call's own
+/// box, its import's, its record and its frames.
+struct Block {
+    next: Option<Box<Block>>,
+    words: [u64; 12],
+}
+
+/// How long all blocks take to be allocated and written, and to be read and freed.
+fn memory_alone(order: &[u32]) -> (Duration, Duration) {
+    let mut blocks: Vec<Option<Box<Block>>> = Vec::with_capacity(order.len());
+    let start = Instant::now();
+    for tag in 0..order.len() as u64 {
+        let add = |next, _| Some(Box::new(Block { next, words: [tag; 12] }));
+        blocks.push((0..4).fold(None, add));
+    }
+    let write = start.elapsed();
+
+    let start = Instant::now();
+    for &tag in order {
+        let mut block = blocks[tag as usize].take();
+        while let Some(mut this) = block {
+            this.words.iter_mut().for_each(|word| *word += 1);
+            std::hint::black_box(&this.words);
+            block = this.next.take();
+        }
+    }
+    (write, start.elapsed())
 }
 
 fn poll(call: &mut Call<u32>) -> Poll<asyncify::Result<u32>> {
@@ -200,13 +247,6 @@ fn poll(call: &mut Call<u32>) -> Poll<asyncify::Result<u32>> {
 /// Bytes that are allocated now.
 fn allocated() -> usize {
     ALLOCATOR.allocated()
-}
-
-/// Puts something else into the processor's caches.
-fn fill_caches() {
-    let mut bytes = vec![1_u8; CACHES];
-    bytes.iter_mut().step_by(64).for_each(|byte| *byte += 1);
-    std::hint::black_box(&bytes);
 }
 
 /// Into an order that looks random (Fisher and Yates, by Marsaglia's xorshift).
