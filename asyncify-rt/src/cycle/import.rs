@@ -20,23 +20,23 @@ pub(crate) fn enter_suspending<'i, T: Send + 'static>(
     cx: &mut GuestCx<'_, T>,
     import: impl FnOnce() -> (&'i str, &'i str),
 ) -> Thin<Entered> {
-    match cx.rt().machine.import(Kind::Suspending) {
+    match cx.runtime().machine.import(Kind::Suspending) {
         Ok(Entry::Run) => Ok(Entered::Called),
         Ok(Entry::Answer) => Ok(Entered::Resumed(stop_rewind(cx, import())?)),
-        Err(fault) => Err(tell(cx.rt(), fault, import()).into()),
+        Err(fault) => Err(tell(cx.runtime(), fault, import()).into()),
     }
 }
 
 /// A plain import is entered, or a trampoline.
 #[inline]
-pub(crate) fn enter_plain<'i, T: Send + 'static>(
-    cx: &mut GuestCx<'_, T>,
+pub(crate) fn enter_plain<'i>(
+    rt: &Runtime,
     kind: Kind,
     import: impl FnOnce() -> (&'i str, &'i str),
 ) -> Thin<()> {
-    match cx.rt().machine.import(kind) {
+    match rt.machine.import(kind) {
         Ok(_) => Ok(()),
-        Err(fault) => Err(tell(cx.rt(), fault, import()).into()),
+        Err(fault) => Err(tell(rt, fault, import()).into()),
     }
 }
 
@@ -87,7 +87,7 @@ fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pendin
 fn stop_rewind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, import: (&str, &str)) -> Thin<Resuming> {
     let reached = |resuming: &mut Resuming| is_same(resuming.pending.id(), import);
     let Some(resuming) = cx.rt().run.resuming.take_if(reached) else {
-        return Err(astray(cx.rt(), import).into());
+        return Err(astray(cx.runtime(), import).into());
     };
     set_state(cx, Phase::Normal)?;
     if !cx.is_window_empty()? {
@@ -108,7 +108,7 @@ fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
 }
 
 #[cold]
-fn tell(rt: &mut Runtime, fault: Fault, (module, name): (&str, &str)) -> Error {
+fn tell(rt: &Runtime, fault: Fault, (module, name): (&str, &str)) -> Error {
     let (function, import) = (String::new(), format!("{module}.{name}"));
     match fault {
         Fault::RanOn => {
@@ -124,7 +124,7 @@ fn tell(rt: &mut Runtime, fault: Fault, (module, name): (&str, &str)) -> Error {
 }
 
 #[cold]
-fn astray(rt: &mut Runtime, (module, name): (&str, &str)) -> Error {
+fn astray(rt: &Runtime, (module, name): (&str, &str)) -> Error {
     let import = rt.run.resuming.as_ref().map(|resuming| resuming.pending.import());
     Error::out_of_step(format!(
         "it was rewound into `{module}.{name}`, but it had suspended in `{}`",

@@ -107,8 +107,8 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
+            cycle::enter_plain(&caller.data().rt, Kind::Plain, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
-            cycle::enter_plain(&mut cx, Kind::Plain, || info.id())?;
             let (params, out) = P::Values::split(values);
             let (staged, mut kept) = P::stage(&mut cx, params, info.site())?;
             let memory = if P::LENDS { cx.memory() } else { &[] };
@@ -135,8 +135,8 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
+            cycle::enter_plain(&caller.data().rt, Kind::Plain, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
-            cycle::enter_plain(&mut cx, Kind::Plain, || info.id())?;
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = body(&host, &mut cx, owned);
@@ -164,8 +164,8 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
+            cycle::enter_plain(&caller.data().rt, Kind::Trampoline, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
-            cycle::enter_plain(&mut cx, Kind::Trampoline, || info.id())?;
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = cycle::through(&mut cx, |cx| body(&host, cx, owned));

@@ -93,7 +93,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<Vec<Val>, Trap> + Send + Sync + 'static,
     {
         self.add_dynamic(module, name, false, ty, move |cx, import, params| {
-            cycle::enter_plain(cx, Kind::Plain, || (&import.0, &import.1))?;
+            cycle::enter_plain(cx.runtime(), Kind::Plain, || (&import.0, &import.1))?;
             body(cx, params).map(Some).map_err(|trap| failed(import, params, trap))
         })
     }
