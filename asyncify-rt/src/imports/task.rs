@@ -1,6 +1,6 @@
 //! An import's future while it runs, and its answer until the guest is rewound.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,17 +54,18 @@ pub(crate) type Place<H, Fut, X> = Option<Pin<Box<Task<H, Fut, X>>>>;
 
 /// A [`Place`] for each import, by its index.
 #[derive(Default)]
-pub(crate) struct Tasks(Vec<Option<Box<dyn Any + Send>>>);
+pub(crate) struct Tasks(Vec<Option<(TypeId, Box<dyn Any + Send>)>>);
 
 impl Tasks {
     /// The place of an import's task, made when there is none.
     #[inline]
     pub(crate) fn place<P: Default + Send + 'static>(&mut self, index: usize) -> Result<&mut P> {
-        if !matches!(self.0.get(index), Some(Some(_))) {
+        // Two lists of imports count from the same index on.
+        if !matches!(self.0.get(index), Some(Some((ty, _))) if *ty == TypeId::of::<P>()) {
             self.make::<P>(index);
         }
-        let place = self.0.get_mut(index).and_then(Option::as_deref_mut);
-        let place = place.and_then(|place| place.downcast_mut());
+        let place = self.0.get_mut(index).and_then(Option::as_mut);
+        let place = place.and_then(|(_, place)| place.downcast_mut());
         place.ok_or_else(|| Error::out_of_step("a task is gone".to_owned()))
     }
 
@@ -73,7 +74,7 @@ impl Tasks {
         if self.0.len() <= index {
             self.0.resize_with(index + 1, || None);
         }
-        self.0[index] = Some(Box::new(P::default()));
+        self.0[index] = Some((TypeId::of::<P>(), Box::new(P::default())));
     }
 
     /// Forgets all of them. They are made anew when they are needed.
