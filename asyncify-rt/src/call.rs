@@ -432,8 +432,7 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
 impl<T: Send + 'static, X: Target<T>> Drop for Running<T, X> {
     /// Locks nothing and runs no wasm: what the call held is collected by the next lock.
     fn drop(&mut self) {
-        if let Some(Parked { key, pending: Some(pending), extra, .. }) = self.progress.parked.take()
-        {
+        if let Some(Parked { key, pending, extra, .. }) = self.progress.parked.take() {
             let placed = extra.map(|extra| extra.placed).unwrap_or_default();
             self.target.guest().mail_dropped(key, placed);
             // The import's future goes last: it may panic.

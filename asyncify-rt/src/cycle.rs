@@ -83,9 +83,11 @@ where
         return Err(take_dead(cx, key).into());
     }
     let (held, shadow) = (record.frames.len() as u64, record.shadow);
-    rt.stats.unpark(held);
     let unwound = held.saturating_sub(shadow.copied() as u64);
-    let placed = match put_back(cx, key, unwound) {
+    let put = put_back(cx, key, unwound);
+    // Not before: should the guest's allocator panic, the call is parked yet, and is collected.
+    cx.rt().stats.unpark(held);
+    let placed = match put {
         Ok(()) => cx.resume_stack(shadow).map_err(Into::into),
         Err(error) => Err(cx.drop_stack(shadow).err().map_or(error, Into::into)),
     };
@@ -195,11 +197,14 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
         unwound => return Err(not_unwound(&unwound, rt.run.suspended.as_deref()).into()),
     }
     let unwound = record.frames.len() as u64;
-    let shadow = rt.stack.park(memory, frame, pointer, &mut record.frames)?;
-    let (held, limit) = (record.frames.len() as u64, rt.limits.parked_bytes);
-    if rt.stats.parked_bytes.saturating_add(held) > limit {
-        return Err(Error::limit("bytes of parked calls", limit).into());
-    }
+    let limit = rt.limits.parked_bytes;
+    let room = limit.checked_sub(rt.stats.parked_bytes.saturating_add(unwound));
+    let over = || Error::limit("bytes of parked calls", limit);
+    let room = room.ok_or_else(over)?;
+    let parked = rt.stack.park(memory, frame, pointer, room, &mut record.frames)?;
+    let shadow = parked.ok_or_else(over)?;
+    let held = record.frames.len() as u64;
+    record.trim();
     // If the call has failed before, its import is dropped when the guest is unlocked.
     let Some(pending) = rt.run.suspended.take() else {
         let reason = "it unwound, and no import had suspended".to_owned();

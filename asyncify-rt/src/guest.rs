@@ -405,8 +405,11 @@ fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
             record.waker = waker;
         }
     }
-    for (key, placed) in letters.dropped {
-        cycle::discard(cx, key);
+    for (key, _) in &letters.dropped {
+        cycle::discard(cx, *key);
+    }
+    // This runs the guest, where an import may panic.
+    for (_, placed) in letters.dropped {
         cx.free_all(&placed);
     }
 }

@@ -25,6 +25,15 @@ impl Record {
         Self { frames: Vec::new(), shadow: ShadowPart::None, waker, suspensions: 0, dead: None }
     }
 
+    /// Gives back what earlier suspensions took and this one does not need: only what is needed is
+    /// counted, and limited.
+    pub(crate) fn trim(&mut self) {
+        const SPARE: usize = 256;
+        if self.frames.capacity() > 2 * self.frames.len() + SPARE {
+            self.frames.shrink_to_fit();
+        }
+    }
+
     /// The frames, and what is copied of its shadow stack.
     #[inline]
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
@@ -228,6 +237,18 @@ mod tests {
                 expected.sort_unstable();
                 prop_assert_eq!(left, expected);
             }
+        }
+    }
+
+    #[test]
+    fn a_record_keeps_little_more_than_it_holds() {
+        let mut record = record(0);
+        for len in [1 << 20, 1 << 19, 100, 0, 300, 1 << 16] {
+            record.frames.clear();
+            record.frames.resize(len, 7);
+            record.trim();
+            assert!(record.frames.capacity() <= 2 * len + 256, "{len}");
+            assert!(record.frames.iter().all(|byte| *byte == 7));
         }
     }
 

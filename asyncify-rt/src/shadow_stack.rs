@@ -174,25 +174,26 @@ impl ShadowStack {
         }
     }
 
-    /// Parks a call's part, from `pointer` on. What must be copied goes behind the call's `frames`,
-    /// so that both are one allocation.
+    /// Parks a call's part, from `pointer` on; `None` if more than `room` bytes were to be copied.
+    /// Those go behind the call's `frames`, so that both are one allocation.
     #[inline]
     pub(crate) fn park(
         &self,
         memory: &[u8],
         frame: Frame,
         pointer: Option<u64>,
+        room: u64,
         frames: &mut Vec<u8>,
-    ) -> Thin<ShadowPart> {
+    ) -> Thin<Option<ShadowPart>> {
         let Some(pointer) = pointer else {
-            return Ok(ShadowPart::None);
+            return Ok(Some(ShadowPart::None));
         };
         if let Some(region) = frame.region {
             self.check_canary(memory, region, Some(pointer))?;
-            return Ok(ShadowPart::Region { region, pointer });
+            return Ok(Some(ShadowPart::Region { region, pointer }));
         }
         if self.policy == StackPolicy::Separate {
-            return Ok(ShadowPart::Main { pointer, base: frame.base });
+            return Ok(Some(ShadowPart::Main { pointer, base: frame.base }));
         }
         let len = frame.base.checked_sub(pointer).ok_or_else(|| {
             Error::out_of_step(format!(
@@ -200,10 +201,13 @@ impl ShadowStack {
                 frame.base
             ))
         })?;
+        if len > room {
+            return Ok(None);
+        }
         let bytes = memory::slice(memory, pointer, len).map_err(astray)?;
         frames.reserve_exact(bytes.len());
         frames.extend_from_slice(bytes);
-        Ok(ShadowPart::Copied { pointer, len: bytes.len() })
+        Ok(Some(ShadowPart::Copied { pointer, len: bytes.len() }))
     }
 
     /// An error if a call has run over its region's end. `pointer` is where it stands.
