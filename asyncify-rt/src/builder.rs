@@ -242,6 +242,9 @@ impl<T: Send + 'static> Builder<T> {
     /// unnoticed. To walk the stack takes longer than to suspend: it is meant for tests, and for
     /// guests that are not known well.
     ///
+    /// wasmtime shows as many frames as `Config::wasm_backtrace_max_frames` says, 20 if it says
+    /// nothing. A call that suspends below as many ends with [`Error::Config`].
+    ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};
     /// # struct Host;

@@ -20,6 +20,17 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     #[cold]
     fn walk(&self, module: &Module, pending: &dyn Pending) -> Result<()> {
         let stack = WasmBacktrace::force_capture(self.store.as_context());
+        // Frames beyond these may be there, and are not seen.
+        let seen = match module.wasmtime().engine().get_wasm_backtrace_max_frames() {
+            0 => 20,
+            seen => seen,
+        };
+        if stack.frames().len() >= seen {
+            let import = pending.import();
+            return Err(Error::Config(format!(
+                "`{import}` suspends below {seen} frames or more, and `check_frames` sees no more of them; raise that with `Config::wasm_backtrace_max_frames`"
+            )));
+        }
         let left_out = stack.frames().iter().filter(|frame| !can_be_unwound(module, frame));
         let mut functions: Vec<_> = left_out.map(name).collect();
         functions.dedup();

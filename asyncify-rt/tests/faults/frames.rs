@@ -1,10 +1,11 @@
 //! Functions that were not instrumented, in the middle of the stack: found when a call suspends.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use asyncify_rt::{Builder, Error, Guest, StackPolicy};
-use wasmtime::Engine;
+use wasmtime::{Config, Engine};
 
 use crate::common::{
     Desk, RUN, WAIT, assert_error, block_on, call, ends, example, fails, module, park, ran,
@@ -74,7 +75,9 @@ fn what_is_linked_by_hand_runs_while_the_guest_unwinds_and_rewinds() {
 
 #[test]
 fn what_binaryen_instrumented_passes() {
-    let engine = Engine::default();
+    let mut config = Config::new();
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(100));
+    let engine = Engine::new(&config).unwrap();
     for policy in [StackPolicy::Separate, StackPolicy::Copied] {
         let module = example(&engine, "stack.wasm");
         let builder = Guest::builder(&module).async_imports(yielding_wait(&engine, 1));
@@ -84,4 +87,16 @@ fn what_binaryen_instrumented_passes() {
         let (suspended, plain) = (recurse.call((40, 3)), expected.call((40, 3)));
         assert_eq!(block_on(suspended).unwrap(), block_on(plain).unwrap());
     }
+}
+
+#[test]
+fn a_stack_that_is_deeper_than_can_be_seen_is_told() {
+    let engine = Engine::default();
+    let module = example(&engine, "stack.wasm");
+    let builder = Guest::builder(&module).async_imports(yielding_wait(&engine, 1));
+    let guest = block_on(builder.check_frames().instantiate()).unwrap();
+    let recurse = guest.all_exports().typed::<(u32, u32), (u32,)>("recurse").unwrap();
+    let error = block_on(recurse.call((40, 3))).unwrap_err();
+    assert!(matches!(error, Error::Config(_)), "{error:?}");
+    assert!(error.to_string().contains("`env.wait` suspends below 20 frames or more"), "{error}");
 }
