@@ -14,7 +14,7 @@ use crate::guest::{Export, Guest, Inner};
 use crate::imports::AsyncImports;
 use crate::lock::Lock;
 use crate::machine::MaySuspend;
-use crate::module::{Findings, MemoryFinding, Module, StackPointer};
+use crate::module::{Findings, MemoryFinding, Module, MutableGlobal, StackPointer};
 use crate::room::Room;
 use crate::shadow_stack::{Pointer, ShadowStack};
 use crate::state::State;
@@ -256,6 +256,14 @@ fn pointer(
             let export = findings.global_export(name).ok_or_else(|| {
                 Error::Config(format!("the module has no mutable global `{name}`"))
             })?;
+            let width = findings.pointer_width();
+            let is_it = |global: &&MutableGlobal| global.export() == export;
+            let global = findings.mutable_globals().iter().find(is_it);
+            if global.is_none_or(|global| global.kind() != width.kind()) {
+                return Err(Error::Config(format!(
+                    "the global `{name}` is no stack pointer: that is of type {width}, as the guest's addresses are"
+                )));
+            }
             Ok(export.to_owned())
         }
         (None, StackPointer::Found { export, .. }) => Ok(export.clone()),

@@ -41,7 +41,7 @@ impl PointerWidth {
         }
     }
 
-    pub(super) fn kind(self) -> GlobalKind {
+    pub(crate) fn kind(self) -> GlobalKind {
         match self {
             Self::Memory32 => GlobalKind::I32,
             Self::Memory64 => GlobalKind::I64,

@@ -278,6 +278,22 @@ fn an_uncertain_stack_pointer_lets_one_call_park_at_a_time() {
 }
 
 #[test]
+fn a_global_that_holds_no_address_is_no_stack_pointer() {
+    let desk = Desk::new();
+    let engine = Engine::default();
+    for (ty, start) in [("f32", "f32.const 1"), ("i64", "i64.const 1024")] {
+        let global = format!("(memory 1) (global $c (mut {ty}) ({start}))");
+        let module = module(&engine, &format!("{WAIT} {global} {RUN}"));
+        let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+        assert_error!(
+            block_on(builder.stack_pointer("c").instantiate()).unwrap_err(),
+            Error::Config(_),
+            "the global `c` is no stack pointer: that is of type i32, as the guest's addresses are"
+        );
+    }
+}
+
+#[test]
 fn a_dropped_call_poisons_where_its_shadow_stack_cannot_be_freed() {
     let desk = Desk::new();
     let engine = Engine::default();
