@@ -369,12 +369,10 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
 /// A start function runs before the guest is linked: its imports find the memory through it.
 #[cold]
 fn find_memory<T: Send + 'static>(caller: &mut Caller<'_, State<T>>) {
-    let rt = &caller.data().rt;
-    if rt.memory.is_none()
-        && let Some(name) = rt.memory_export.clone()
-        && let Some(Extern::Memory(memory)) = caller.get_export(&name)
-    {
-        caller.data_mut().rt.memory = Some(memory);
+    if let Some(name) = caller.data().rt.memory_export.clone() {
+        // The caller may be another instance of the store, with a memory of its own.
+        let memory = caller.get_export(&name).and_then(Extern::into_memory);
+        caller.data_mut().rt.memory = memory;
     }
 }
 

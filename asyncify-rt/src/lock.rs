@@ -26,6 +26,8 @@ use std::task::{Context, Poll, Waker};
 
 use crossbeam_utils::atomic::AtomicCell;
 
+use crate::waker::Kept;
+
 /// How often a task may ask for the lock from inside the import that holds it. A combinator asks
 /// a few times within a poll; an executor that blocks in there would ask for ever.
 const ASKS_WITHIN_IMPORT: u32 = 1_000;
@@ -100,13 +102,13 @@ enum Slot<S> {
     Waiting(Waiting),
 }
 
-/// Those who wait. They are woken when this is dropped, so none is forgotten, whatever panics.
+/// Those who wait. They are woken when this is dropped, also by a panic.
 #[derive(Debug, Default)]
-struct Waiting(Vec<Waker>);
+struct Waiting(Vec<Kept>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
+        self.0.drain(..).for_each(|kept| kept.into_parts().0.wake());
     }
 }
 
@@ -118,9 +120,9 @@ impl<S> Slot<S> {
 
     fn add(&mut self, waker: &Waker) {
         if let Self::Waiting(Waiting(wakers)) = self
-            && !wakers.last().is_some_and(|last| last.will_wake(waker))
+            && !wakers.last().is_some_and(|last| last.mark().fits(waker))
         {
-            wakers.push(waker.clone());
+            wakers.push(Kept::new(waker));
         }
     }
 }
