@@ -91,7 +91,7 @@ impl<T: Send + std::fmt::Debug + 'static> std::fmt::Debug for State<T> {
     }
 }
 
-/// The runtime's side of one guest. Only `call.rs` changes where a call stands in it.
+/// The runtime's side of one guest. Only `cycle.rs` changes where a call stands in it.
 pub(crate) struct Runtime {
     /// Asyncify's globals; `None` before the guest is linked, and for a guest that has none.
     pub(crate) asyncify: Option<Asyncify>,
