@@ -154,7 +154,9 @@ pub fn imports(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// For `trait App` it makes `struct AppExports`, which `guest.exports()` returns if the guest has
 /// every function with these types, or else says what differs. Each function of the trait is a
-/// method that returns a `Call`: an owned future.
+/// method. That of an `async fn` returns a `Call`: an owned future, which can be spawned, and
+/// parks while the guest waits. That of an `fn`, which must not suspend, returns a future
+/// that borrows the struct and allocates nothing; to spawn it, move a clone of the struct along.
 ///
 /// ```
 /// use asyncify::{Error, Guest};
@@ -170,7 +172,7 @@ pub fn imports(args: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn run_twice(guest: &Guest<()>) -> Result<u32, Error> {
 ///     let app: AppExports = guest.exports()?;
 ///     let (first, second) = (app.run(1), app.run(2));
-///     Ok(first.await? + second.await?)
+///     Ok(first.await? + second.await? + app.version().await?)
 /// }
 /// ```
 ///

@@ -1,5 +1,10 @@
 //! One call: a future that enters the guest, waits while parked, and resumes.
 
+mod plain;
+
+pub use plain::PlainCall;
+pub(crate) use plain::poll_plain;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -154,7 +159,6 @@ pub(crate) trait Target<T: Send + 'static>: Send + Sync + 'static {
 
     fn name(&self) -> &str;
     fn guest(&self) -> &Guest<T>;
-    fn may_suspend(&self) -> MaySuspend;
     fn place(
         &self,
         cx: &mut GuestCx<'_, T>,
@@ -214,15 +218,13 @@ struct Extra {
 }
 
 impl<K> Parked<K> {
-    fn new<T: Send + 'static>(
-        guest: &mut GuestCx<'_, T>,
-        key: Key,
-        pending: Suspended,
-        kept: K,
-    ) -> Self {
+    fn new<T: Send + 'static>(guest: &mut GuestCx<'_, T>, parking: Parking<K>) -> Self {
+        let Parking { key, pending, kept, placed } = parking;
         let poisonings = guest.rt().holder.poisonings();
         let (pending, waker) = (Some(pending), guest.rt().run.waker.mark());
-        Self { key, pending, answered: false, poisonings, kept, waker, extra: None }
+        let extra =
+            (!placed.is_empty()).then(|| Box::new(Extra { instead: None, placed: placed.into() }));
+        Self { key, pending, answered: false, poisonings, kept, waker, extra }
     }
 
     /// Parks again.
@@ -267,60 +269,12 @@ impl<A, K> Progress<A, K> {
         waker: &Waker,
         output: &mut Option<X::Output>,
     ) -> Thin<()> {
-        match self.args.take() {
-            Some(args) => self.start(target, guest, waker, args, output),
-            None => self.resume(target, guest, waker, output),
-        }
-    }
-
-    #[inline]
-    fn start<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
-        &mut self,
-        target: &X,
-        guest: &mut GuestCx<'_, T>,
-        waker: &Waker,
-        args: A,
-        output: &mut Option<X::Output>,
-    ) -> Thin<()> {
-        cycle::check_poison(guest.rt())?;
-        guest.rt().run.placed = Some(Vec::new());
-        let values = target.place(guest, args);
-        let placed = guest.rt().run.placed.take().unwrap_or_default();
-        let ran = match values {
-            Ok(values) => self.enter(target, guest, waker, values, output),
-            Err(error) => Err(error.into()),
+        let Some(args) = self.args.take() else {
+            return self.resume(target, guest, waker, output);
         };
-        if !placed.is_empty() {
-            match &mut self.parked {
-                Some(parked) => parked.extra.get_or_insert_default().placed = placed.into(),
-                None => guest.free_all(&placed),
-            }
-        }
-        ran
-    }
-
-    #[inline]
-    fn enter<T: Send + 'static, X: Target<T, Args = A, Kept = K>>(
-        &mut self,
-        target: &X,
-        guest: &mut GuestCx<'_, T>,
-        waker: &Waker,
-        (params, kept): (X::Params, K),
-        output: &mut Option<X::Output>,
-    ) -> Thin<()> {
-        let mut raw = None;
-        let invoke = |store: StoreContextMut<'_, State<T>>| {
-            raw = Some(target.invoke(store, params)?);
-            Ok(())
-        };
-        match cycle::enter(guest, target.name(), waker, target.may_suspend(), invoke)? {
-            Outcome::Returned => {
-                *output = raw.map(|raw| target.finish(guest, kept, raw)).transpose()?;
-            }
-            Outcome::Parked { key, pending } => {
-                self.span.parked(guest.rt(), key, &*pending);
-                self.parked = Some(Parked::new(guest, key, pending, kept));
-            }
+        if let Some(parked) = start(target, guest, waker, MaySuspend::Yes, args, output)? {
+            self.span.parked(guest.rt(), parked.key, &*parked.pending);
+            self.parked = Some(Parked::new(guest, parked));
         }
         Ok(())
     }
@@ -378,6 +332,67 @@ impl<A, K> Progress<A, K> {
         }
         *output = finished?;
         Ok(())
+    }
+}
+
+/// A call that parks for the first time.
+pub(crate) struct Parking<K> {
+    pub(crate) key: Key,
+    pub(crate) pending: Suspended,
+    kept: K,
+    /// What was placed in the guest for the arguments.
+    placed: Vec<u32>,
+}
+
+/// Places the arguments, and runs wasm until it returns, which gives an output, or parks.
+#[inline]
+pub(crate) fn start<T: Send + 'static, X: Target<T>>(
+    target: &X,
+    guest: &mut GuestCx<'_, T>,
+    waker: &Waker,
+    may_suspend: MaySuspend,
+    args: X::Args,
+    output: &mut Option<X::Output>,
+) -> Thin<Option<Parking<X::Kept>>> {
+    cycle::check_poison(guest.rt())?;
+    guest.rt().run.placed = Some(Vec::new());
+    let values = target.place(guest, args);
+    let placed = guest.rt().run.placed.take().unwrap_or_default();
+    let ran = match values {
+        Ok(values) => enter(target, guest, waker, may_suspend, values, output),
+        Err(error) => Err(error.into()),
+    };
+    match ran {
+        Ok(Some((key, pending, kept))) => Ok(Some(Parking { key, pending, kept, placed })),
+        ran => {
+            if !placed.is_empty() {
+                guest.free_all(&placed);
+            }
+            ran.map(|_| None)
+        }
+    }
+}
+
+#[inline]
+fn enter<T: Send + 'static, X: Target<T>>(
+    target: &X,
+    guest: &mut GuestCx<'_, T>,
+    waker: &Waker,
+    may_suspend: MaySuspend,
+    (params, kept): (X::Params, X::Kept),
+    output: &mut Option<X::Output>,
+) -> Thin<Option<(Key, Suspended, X::Kept)>> {
+    let mut raw = None;
+    let invoke = |store: StoreContextMut<'_, State<T>>| {
+        raw = Some(target.invoke(store, params)?);
+        Ok(())
+    };
+    match cycle::enter(guest, target.name(), waker, may_suspend, invoke)? {
+        Outcome::Returned => {
+            *output = raw.map(|raw| target.finish(guest, kept, raw)).transpose()?;
+            Ok(None)
+        }
+        Outcome::Parked { key, pending } => Ok(Some((key, pending, kept))),
     }
 }
 

@@ -123,7 +123,7 @@ impl<T: Send + 'static> ExportLookup<'_, T> {
         M: Output<R>,
         R: Send + 'static,
     {
-        let function = Function::new(self.guest, info.name, info.suspending, info.params);
+        let function = Function::new(self.guest, info.name, info.params);
         match function.and_then(Function::typed) {
             Ok(function) => Some(function),
             Err(Error::SignatureMismatch { expected, actual, .. }) => {
@@ -202,7 +202,7 @@ impl<T: Send + 'static> AsyncExports<T> {
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
     pub fn function(&self, name: &str) -> Result<AsyncFunction> {
-        Ok(Function::new(&self.guest, name, true, &[])?.dynamic())
+        Ok(Function::new(&self.guest, name, &[])?.dynamic())
     }
 
     /// The function `name`, to be called with the wasm values `P` for the wasm values `R`, both
@@ -232,7 +232,7 @@ impl<T: Send + 'static> AsyncExports<T> {
         P: Values + Concat<(), Out = P>,
         R: Values + FromGuest<Abi = R> + ResultAbi<Values = R>,
     {
-        Function::new(&self.guest, name, true, &[])?.typed()
+        Function::new(&self.guest, name, &[])?.typed()
     }
 
     /// The memory `name`.

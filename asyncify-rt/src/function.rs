@@ -3,16 +3,16 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use wasmtime::{Func, FuncType, StoreContextMut, TypedFunc, Val, ValType};
 
-use crate::call::{Call, Target};
+use crate::call::{self, Call, PlainCall, Target};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::exports::find;
 use crate::guest::Guest;
 use crate::imports::{signature, zeros};
-use crate::machine::MaySuspend;
 use crate::marshal::{Args, Concat, Direct, Output, ParamInfo, Site, ValueType, Values};
 use crate::state::State;
 
@@ -22,27 +22,20 @@ pub(crate) struct Function<T: Send + 'static> {
     name: Arc<str>,
     func: Func,
     ty: FuncType,
-    may_suspend: MaySuspend,
     params: &'static [ParamInfo],
 }
 
 impl<T: Send + 'static> Function<T> {
-    pub(crate) fn new(
-        guest: &Guest<T>,
-        name: &str,
-        suspending: bool,
-        params: &'static [ParamInfo],
-    ) -> Result<Self> {
+    pub(crate) fn new(guest: &Guest<T>, name: &str, params: &'static [ParamInfo]) -> Result<Self> {
         let (func, ty) = find(guest, "function", name, |export| {
             Some((export.item.clone().into_func()?, export.ty.func()?.clone()))
         })?;
-        let may_suspend = if suspending { MaySuspend::Yes } else { MaySuspend::PlainExport };
-        Ok(Self { may_suspend, params, ..Self::of(guest.clone(), name, func, ty) })
+        Ok(Self { params, ..Self::of(guest.clone(), name, func, ty) })
     }
 
     /// Any function of the guest's store.
     pub(crate) fn of(guest: Guest<T>, name: &str, func: Func, ty: FuncType) -> Self {
-        Self { guest, name: name.into(), func, ty, may_suspend: MaySuspend::Yes, params: &[] }
+        Self { guest, name: name.into(), func, ty, params: &[] }
     }
 
     pub(crate) fn dynamic(self) -> AsyncFunction {
@@ -135,6 +128,25 @@ impl<A: Args, M, R> ExportFn<A, M, R> {
     pub fn call(&self, args: A::Owned) -> Call<R> {
         Arc::clone(&self.0).call(args)
     }
+
+    /// A call that must not suspend: it borrows this function and allocates nothing. An exports
+    /// trait's `fn` is called so.
+    ///
+    /// If it reaches an import that suspends, it ends with [`Error::MustNotSuspend`].
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
+    /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
+    /// # let guest = Guest::builder(&module).instantiate().await?;
+    /// let double = guest.all_exports().typed::<(u32,), (u32,)>("double")?;
+    /// assert_eq!(double.call_plain((4,)).await?, (8,));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
+    #[inline]
+    pub fn call_plain(&self, args: A::Owned) -> PlainCall<'_, A, M, R> {
+        PlainCall::new(&*self.0, args)
+    }
 }
 
 impl<A: Args, M, R> Clone for ExportFn<A, M, R> {
@@ -149,8 +161,11 @@ impl<A: Args, M, R> fmt::Debug for ExportFn<A, M, R> {
     }
 }
 
-trait Callable<A: Args, M, R>: Send + Sync {
+/// A function with its types, whatever its guest holds.
+pub(crate) trait Callable<A: Args, M, R>: Send + Sync {
     fn call(self: Arc<Self>, args: A::Owned) -> Call<R>;
+    /// Runs it when the guest is free, and takes the arguments then. It must not suspend.
+    fn poll_plain(&self, args: &mut Option<A::Owned>, cx: &mut Context<'_>) -> Poll<Result<R>>;
     fn name(&self) -> &str;
 }
 
@@ -202,6 +217,11 @@ where
         Call::new(self, args)
     }
 
+    #[inline]
+    fn poll_plain(&self, args: &mut Option<A::Owned>, cx: &mut Context<'_>) -> Poll<Result<R>> {
+        call::poll_plain(self, args, cx)
+    }
+
     fn name(&self) -> &str {
         &self.function.name
     }
@@ -226,10 +246,6 @@ where
 
     fn guest(&self) -> &Guest<T> {
         &self.function.guest
-    }
-
-    fn may_suspend(&self) -> MaySuspend {
-        self.function.may_suspend
     }
 
     #[inline]
@@ -396,10 +412,6 @@ impl<T: Send + 'static> Target<T> for Function<T> {
 
     fn guest(&self) -> &Guest<T> {
         &self.guest
-    }
-
-    fn may_suspend(&self) -> MaySuspend {
-        self.may_suspend
     }
 
     fn place(&self, cx: &mut GuestCx<'_, T>, args: Vec<Val>) -> Result<(Vec<Val>, ())> {

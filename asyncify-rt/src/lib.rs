@@ -41,7 +41,8 @@
 //! - **A lock is held only within one poll**, or one `try_…`. No task is spawned, no executor is
 //!   assumed, and no call blocks the thread to wait for another.
 //! - **A [`Call`] is `Send` and `'static`.** Dropping it locks nothing and runs no wasm; what it
-//!   held in the guest is collected by whoever locks the guest next.
+//!   held in the guest is collected by whoever locks the guest next. A [`PlainCall`], which cannot
+//!   park, borrows its function instead.
 //! - **A fault is an error, never a wrong answer**, as far as it can be noticed: a frame that was
 //!   not instrumented, a host frame in between, an overflow of the window or of a region, another
 //!   signature. Where it can be told when the module is loaded or linked, it is told then.
@@ -119,7 +120,7 @@ mod waker;
 mod window;
 
 pub use builder::Builder;
-pub use call::Call;
+pub use call::{Call, PlainCall};
 pub use cx::GuestCx;
 pub use deadline::Ticker;
 pub use error::{BoxError, Error, ImportMismatch, Result, Trap};

@@ -2,8 +2,9 @@
 
 pub use std::sync::Arc;
 
-pub use crate::call::Call;
+pub use crate::call::{Call, PlainCall};
 pub use crate::cx::GuestCx;
+pub use crate::error::Result;
 pub use crate::exports::{ExportInfo, ExportLookup, Exports};
 pub use crate::function::ExportFn;
 pub use crate::imports::{AsyncImports, ImportInfo, Imports, host_wasm_opt_args};

@@ -1,4 +1,5 @@
-//! What is allocated on the paths that run most often: nothing for an import, one box for a call.
+//! What is allocated on the paths that run most often: nothing for an import and for a call that
+//! must not suspend, one box for any other.
 
 use std::future::Future;
 use std::path::Path;
@@ -99,6 +100,15 @@ fn a_call_of_an_export_is_one_box() {
     let echo = one(&guest, "echo");
     run(echo.call((1,))).unwrap();
     assert_eq!(of_call(&echo, 2), 1);
+}
+
+#[test]
+fn a_call_that_must_not_suspend_allocates_nothing() {
+    let guest = guest(StackPolicy::Separate);
+    let echo = one(&guest, "echo");
+    run(echo.call_plain((1,))).unwrap();
+    let counted = measure(|| assert_eq!(run(echo.call_plain((2,))).unwrap(), (2,)));
+    assert_eq!(counted.count_total, 0);
 }
 
 #[test]

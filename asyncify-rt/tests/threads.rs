@@ -79,7 +79,7 @@ fn programs(policy: StackPolicy) {
                         }
                         4 if round % 4 == 0 => drop(take(shared, &mut random)),
                         5 => {
-                            let answer = block_on(plain.call((a, b))).unwrap();
+                            let answer = block_on(plain.call_plain((a, b))).unwrap();
                             assert_eq!(answer, (plain_sum(a, b),));
                         }
                         _ => {

@@ -90,5 +90,9 @@ fn a_call_is_a_span_with_events() {
         assert!(poll(&mut call).is_ready());
         let resumed = format!(r#"event: resumed import="env.wait" bytes={bytes} waited"#);
         assert_eq!(notes.take(), ["enter 1", &resumed, "exit 1"]);
+        let plain = guest.all_exports().typed::<(u32, u32), (u32,)>("plain_sum").unwrap();
+        assert!(block_on(plain.call_plain((2, 3))).is_ok());
+        let call = r#"new 2: call function="plain_sum""#;
+        assert_eq!(notes.take(), [call, "enter 2", "exit 2"]);
     });
 }

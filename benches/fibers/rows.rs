@@ -72,10 +72,19 @@ pub(crate) fn imports(pairs: &mut Pairs) {
 /// What a call of an export costs.
 pub(crate) fn exports(pairs: &mut Pairs) {
     let engine = Engine::default();
-    let (_guest, exports) = ours::instantiate(&ours::module(&engine), Host::default());
+    let (guest, exports) = ours::instantiate(&ours::module(&engine), Host::default());
+    let may_suspend: ours::MaySuspendExports = guest.exports().expect("the guest has it");
     let mut fibers = drive::spin(Fibers::new(&engine).instantiate(Host::default()));
+    let mut theirs = |iters| {
+        timed(|| {
+            let by_hand::Guest { store, echo, .. } = &mut fibers;
+            for x in 0..n(iters) {
+                answered(drive::spin(echo.call_async(&mut *store, black_box(x))));
+            }
+        })
+    };
     pairs.measure(
-        "call of an export",
+        "call of an export that does not suspend",
         Some(0.45),
         |iters| {
             timed(|| {
@@ -84,14 +93,19 @@ pub(crate) fn exports(pairs: &mut Pairs) {
                 }
             })
         },
+        &mut theirs,
+    );
+    pairs.measure(
+        "the same, declared as an async fn",
+        None,
         |iters| {
             timed(|| {
-                let by_hand::Guest { store, echo, .. } = &mut fibers;
                 for x in 0..n(iters) {
-                    answered(drive::spin(echo.call_async(&mut *store, black_box(x))));
+                    answered(drive::spin(may_suspend.echo(black_box(x))));
                 }
             })
         },
+        theirs,
     );
 }
 

@@ -10,7 +10,7 @@ use crate::host::Host;
 #[asyncify::exports]
 pub trait Bench {
     /// Returns `x`.
-    async fn echo(&self, x: u32) -> u32;
+    fn echo(&self, x: u32) -> u32;
     /// Calls `plain` n times.
     async fn plain(&self, n: u32) -> u32;
     /// Calls `text` n times.
@@ -21,6 +21,13 @@ pub trait Bench {
     async fn bytes(&self, n: u32, len: u32) -> u32;
     /// Waits n times below so many frames.
     async fn spin(&self, frames: u32, n: u32) -> u32;
+}
+
+/// One of them again, as if it might suspend.
+#[asyncify::exports]
+pub trait MaySuspend {
+    /// Returns `x`.
+    async fn echo(&self, x: u32) -> u32;
 }
 
 /// The instrumented guest, compiled.

@@ -166,6 +166,17 @@ fn info(rt: Runtime<'_>, index: usize, function: &Function<'_>) -> TokenStream {
 //     pub fn greet(&self, name: &str, times: u32) -> Call<String> {
 //         self.greet.call((name.into(), (times, ())))
 //     }
+//
+// What must not suspend needs nothing of its own while it waits for its turn. Input:
+//     fn version(&self) -> u32;
+//
+// Output:
+//     pub fn version(&self) -> impl Future<Output = Result<u32>> + Send + use<'_> {
+//         self.version.call_plain(())
+//     }
+//
+// They are inlined: a future that is made where it is used is not copied, and copying what was
+// written just before stalls a processor.
 fn method(rt: Runtime<'_>, vis: &Visibility, function: &Function<'_>) -> TokenStream {
     let (ident, result) = (function.ident(), result(function));
     let (carried, docs) = (carried(function), method_docs(function));
@@ -181,11 +192,18 @@ fn method(rt: Runtime<'_>, vis: &Visibility, function: &Function<'_>) -> TokenSt
             quote!(#name)
         }
     }));
+    let (call, returned) = if function.is_async() {
+        (quote!(call), quote!(#rt::Call<#result>))
+    } else {
+        let future = quote!(::core::future::Future<Output = #rt::Result<#result>>);
+        (quote!(call_plain), quote!(impl #future + ::core::marker::Send + use<'_>))
+    };
     quote! {
         #(#carried)*
         #docs
-        #vis fn #ident(&self, #(#params),*) -> #rt::Call<#result> {
-            self.#ident.call(#passed)
+        #[inline]
+        #vis fn #ident(&self, #(#params),*) -> #returned {
+            self.#ident.#call(#passed)
         }
     }
 }

@@ -88,7 +88,9 @@ pub(crate) fn park<R: std::fmt::Debug>(call: &mut Call<R>) {
 }
 
 /// Polls a call that must fail.
-pub(crate) fn fails<R: std::fmt::Debug>(call: &mut Call<R>) -> Error {
+pub(crate) fn fails<R: std::fmt::Debug>(
+    call: &mut (impl Future<Output = asyncify_rt::Result<R>> + Unpin),
+) -> Error {
     match poll(call) {
         Poll::Ready(Err(error)) => error,
         other => panic!("it did not fail: {other:?}"),

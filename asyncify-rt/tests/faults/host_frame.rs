@@ -128,7 +128,7 @@ fn a_plain_export_that_reaches_a_suspending_import_is_told() {
         }
         let run = guest.exports::<PlainRun>().unwrap().0;
         assert_error!(
-            fails(&mut run.call((5, ()))),
+            fails(&mut run.call_plain((5, ()))),
             Error::MustNotSuspend { function, import }
                 if (&**function, &**import) == ("run", "env.wait"),
             "`run` must not suspend, and reached `env.wait`, which suspends; declare it as an `async fn`"

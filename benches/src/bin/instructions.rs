@@ -1,30 +1,31 @@
 //! Does one thing many times, for `.ci/instructions` to count what it takes.
 
 use asyncify_benches::host::Host;
-use asyncify_benches::ours::BenchExports;
+use asyncify_benches::ours::{BenchExports, MaySuspendExports};
 use asyncify_benches::{drive, ours};
 use wasmtime::Engine;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [what, n] = args.as_slice() else {
-        eprintln!("usage: instructions plain|text|ready|export|suspend|suspend-10 N");
+        eprintln!("usage: instructions plain|text|ready|export|async-export|suspend|suspend-10 N");
         std::process::exit(2);
     };
     let n = n.parse().expect("N is a number");
-    let (_guest, exports) = ours::instantiate(&ours::module(&Engine::default()), Host::default());
+    let (guest, exports) = ours::instantiate(&ours::module(&Engine::default()), Host::default());
+    let may_suspend = guest.exports().expect("the guest has it");
     // The first of anything makes what is kept for the others.
-    run(&exports, what, 2);
-    counted(&exports, what, n);
+    run(&exports, &may_suspend, what, 2);
+    counted(&exports, &may_suspend, what, n);
 }
 
 /// What is counted: only what runs in here.
 #[inline(never)]
-fn counted(exports: &BenchExports, what: &str, n: u32) {
-    run(exports, what, n);
+fn counted(exports: &BenchExports, may_suspend: &MaySuspendExports, what: &str, n: u32) {
+    run(exports, may_suspend, what, n);
 }
 
-fn run(exports: &BenchExports, what: &str, n: u32) {
+fn run(exports: &BenchExports, may_suspend: &MaySuspendExports, what: &str, n: u32) {
     let answer = match what {
         "plain" => drive::spin(exports.plain(n)),
         "text" => drive::spin(exports.text(n)),
@@ -32,6 +33,10 @@ fn run(exports: &BenchExports, what: &str, n: u32) {
         "export" => {
             (1..n).for_each(|x| assert_eq!(drive::spin(exports.echo(x)).ok(), Some(x)));
             drive::spin(exports.echo(n))
+        }
+        "async-export" => {
+            (1..n).for_each(|x| assert_eq!(drive::spin(may_suspend.echo(x)).ok(), Some(x)));
+            drive::spin(may_suspend.echo(n))
         }
         "suspend" => drive::spin(exports.spin(0, n)),
         "suspend-10" => drive::spin(exports.spin(10, n)).map(|answer| answer - 10),

@@ -96,10 +96,12 @@ const _: () = {
         >("version", false, &[], "", "");
         /// Works on so many pages.
         #[must_use]
+        #[inline]
         pub(crate) fn run(&self, pages: u32) -> __rt::Call<u32> {
             self.run.call((pages, ()))
         }
         /// Calls the guest's `greet_user`.
+        #[inline]
         pub(crate) fn greet(
             &self,
             name: &str,
@@ -114,8 +116,13 @@ const _: () = {
         }
         #[cfg(feature = "extra")]
         /// Calls the guest's `version`.
-        pub(crate) fn version(&self) -> __rt::Call<()> {
-            self.version.call(())
+        #[inline]
+        pub(crate) fn version(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = __rt::Result<()>,
+        > + ::core::marker::Send + use<'_> {
+            self.version.call_plain(())
         }
     }
     #[automatically_derived]
