@@ -303,7 +303,11 @@ impl<A, K> Progress<A, K> {
             Ok(())
         };
         let ran = match parked.pending.take() {
-            None => Err(Error::CallEnded.into()),
+            None => {
+                // A host function panicked. The call is still parked if that was before it went on.
+                cycle::discard(guest, parked.key);
+                Err(Error::CallEnded.into())
+            }
             Some(pending) => {
                 self.span.resumed(guest.rt(), parked.key, &*pending);
                 let instead = parked.extra.as_mut().and_then(|extra| extra.instead.take());

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod allocator_panics;
 mod cancel;
 mod contract;
 mod cycle;
