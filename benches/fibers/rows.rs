@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use asyncify_benches::by_hand::{self, Fibers};
 use asyncify_benches::host::Host;
 use asyncify_benches::{drive, ours};
+use tokio::runtime::Runtime;
 use wasmtime::Engine;
 
 use crate::pair::Pairs;
@@ -134,11 +135,32 @@ pub(crate) fn suspensions(pairs: &mut Pairs) {
     let runtime = runtime().expect("tokio starts");
     let host = Host { tokio: true };
     let (_guest, exports) = ours::instantiate(&ours::module(&engine), host);
-    let mut fibers = drive::spin(Fibers::new(&engine).instantiate(host));
+    let mut fibers = Some(drive::spin(Fibers::new(&engine).instantiate(host)));
     for (frames, at_most) in rows {
         pairs.measure(
             &format!("the same under tokio, {frames} frames"),
             at_most,
+            |iters| {
+                timed(|| {
+                    black_box(in_task(&runtime, exports.spin(frames, n(iters))));
+                })
+            },
+            |iters| {
+                let mut guest = fibers.take().expect("it was put back");
+                let call = async move {
+                    let by_hand::Guest { store, spin, .. } = &mut guest;
+                    let answer = spin.call_async(store, (frames, n(iters))).await;
+                    answer.map(|_| guest)
+                };
+                timed(|| fibers = Some(in_task(&runtime, call)))
+            },
+        );
+    }
+    let mut fibers = fibers.expect("it was put back");
+    for frames in [0, 10] {
+        pairs.measure(
+            &format!("under tokio, not spawned, {frames} frames"),
+            None,
             |iters| timed(|| answered(runtime.block_on(exports.spin(frames, n(iters))))),
             |iters| {
                 timed(|| {
@@ -149,6 +171,16 @@ pub(crate) fn suspensions(pairs: &mut Pairs) {
             },
         );
     }
+}
+
+/// The output of a call that is spawned, as a server does it.
+fn in_task<R, E>(runtime: &Runtime, call: impl Future<Output = Result<R, E>> + Send + 'static) -> R
+where
+    R: Send + 'static,
+    E: std::fmt::Debug + Send + 'static,
+{
+    let answer = runtime.block_on(async { tokio::spawn(call).await });
+    answer.expect("it does not panic").expect("the guest answers")
 }
 
 /// What a fresh instance costs, up to its first suspension.
