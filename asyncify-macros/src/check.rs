@@ -7,6 +7,7 @@ mod functions;
 mod tests;
 pub(crate) mod types;
 
+use std::collections::HashMap;
 use std::fmt::Display;
 
 use syn::{GenericParam, Generics, ImplItem, TraitItem};
@@ -208,26 +209,40 @@ fn exports_differ(list: &Exports<'_>, errors: &mut Errors) {
     );
 }
 
-/// Two functions under conditions are taken to exclude each other.
 fn differ<M: Display>(
     functions: &[Function<'_>],
     errors: &mut Errors,
     name: impl Fn(&Function<'_>) -> Option<String>,
     message: impl Fn(&str) -> M,
 ) {
-    for (index, function) in functions.iter().enumerate() {
-        let unconditional = function.cfgs().is_empty();
-        let before = functions.iter().take(index);
-        let before: Vec<_> =
-            before.filter(|before| unconditional || before.cfgs().is_empty()).collect();
-        if before.iter().any(|before| before.ident() == function.ident()) {
+    let (mut idents, mut names) = (Taken::default(), Taken::default());
+    for function in functions {
+        let conditional = !function.cfgs().is_empty();
+        let ident_is_taken = idents.take(&function.ident().to_string(), conditional);
+        let taken = name(function).filter(|name| names.take(name, conditional));
+        if ident_is_taken {
             // Two functions of one Rust name: the compiler's own error.
             errors.leave_to_compiler();
-        } else if let Some(full) = name(function)
-            && before.iter().any(|before| name(before).as_ref() == Some(&full))
-        {
-            errors.at(function.name_tokens(), message(&full));
+        } else if let Some(name) = taken {
+            errors.at(function.name_tokens(), message(&name));
         }
+    }
+}
+
+/// Names, and whether all functions of that name are under conditions.
+#[derive(Default)]
+struct Taken(HashMap<String, bool>);
+
+impl Taken {
+    /// Takes a name, and tells whether it was taken before. Two functions under conditions are
+    /// held to exclude each other.
+    fn take(&mut self, name: &str, conditional: bool) -> bool {
+        let Some(conditions) = self.0.get_mut(name) else {
+            self.0.insert(name.to_owned(), conditional);
+            return false;
+        };
+        *conditions &= conditional;
+        !*conditions
     }
 }
 
