@@ -2,10 +2,10 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::Type;
+use syn::{Token, Type};
 
 use super::{
-    Ends, Runtime, arg, checked, hidden, kinds, mode, nested, param_infos, result, result_text,
+    Ends, Runtime, checked, hidden, kinds, mode, nested, param_infos, result, result_text,
 };
 use crate::model::{Function, Imports, Kind, cfgs};
 
@@ -22,6 +22,7 @@ use crate::model::{Function, Imports, Kind, cfgs};
 //         const __HOST: bool = is_shared::<Host>();
 //         type __Host = Host;
 //         const __IMPORT_0: ImportInfo = …;
+//         fn __register_0<T: Send + 'static>(…) { … }
 //         impl Host {
 //             pub const IMPORTS: &'static [ImportInfo] = <Self as Imports>::IMPORTS;
 //             pub fn wasm_opt_args() -> String { host_wasm_opt_args::<Self>() }
@@ -30,7 +31,7 @@ use crate::model::{Function, Imports, Kind, cfgs};
 //         impl Imports for Host {
 //             const IMPORTS: &'static [ImportInfo] = &[__IMPORT_0];
 //             fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>) {
-//                 imports.suspending::<…>(…);
+//                 __register_0(&host, imports);
 //             }
 //         }
 //     };
@@ -47,12 +48,13 @@ pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
         let (cfgs, name) = (function.cfgs(), info_name(index));
         quote!(#(#cfgs)* #name)
     });
+    let registrations =
+        functions().map(|(index, function)| registration(rt, block, index, function));
+    let (shared, imports) = (local("host", Span::call_site()), local("imports", Span::call_site()));
     let registered = functions().map(|(index, function)| {
-        let cfgs = function.cfgs();
-        let registration = registration(rt, block, index, function);
-        quote!(#(#cfgs)* #registration)
+        let (cfgs, name) = (function.cfgs(), registration_name(index));
+        quote!(#(#cfgs)* #name(&#shared, #imports);)
     });
-    let (shared, imports) = (local("host"), local("imports"));
     let list = quote!(const IMPORTS: &'static [#rt::ImportInfo] = &[#(#listed),*];);
     let register = quote! {
         fn register<__T: ::core::marker::Send + 'static>(
@@ -74,6 +76,7 @@ pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
             const __HOST: ::core::primitive::bool = #rt::#is_shared::<#host>();
             type __Host = #rt::Checked<{ __HOST }, #host>;
             #(#infos)*
+            #(#registrations)*
             #inherent
 
             #[automatically_derived]
@@ -145,85 +148,116 @@ fn info(
 //     async fn fetch(&self, url: &str, out: &mut OutBuf) -> u32
 //
 // Output:
-//     imports.suspending::<(Ref<str>, (Mut<OutBuf>, ())), Direct, u32, __Host, _, _>(
-//         &__IMPORT_0,
-//         &host,
-//         |host, (arg0, (mut arg1, ()))| async move {
-//             let answer = <Host>::fetch(&host, arg0.as_ref(), &mut arg1).await;
-//             (host, answer, ((), (arg1, ())))
-//         },
-//     );
+//     fn __register_0<T: Send + 'static>(
+//         host: &Arc<__Host>,
+//         imports: &mut Checked<{ __IMPORT_0.suspending }, AsyncImports<T>>,
+//     ) {
+//         imports.suspending::<(Ref<str>, (Mut<OutBuf>, ())), Direct, u32, _, _, _>(
+//             &__IMPORT_0, host, |host, (arg0, (mut arg1, ()))| …,
+//         );
+//     }
+//
+// It is a function of its own because the closures of one function cost the compiler the square of
+// their number, even where it has checked them before.
 //
 // A type that cannot cross is an error of `__IMPORT_0`, on that type; a host that cannot be shared
-// is one of `__HOST`. `Checked` around all four types keeps them from being said again here.
+// is one of `__HOST`. `Checked` around what takes them keeps them from being said again here.
 fn registration(
     rt: Runtime<'_>,
     block: &Imports<'_>,
     index: usize,
     function: &Function<'_>,
 ) -> TokenStream {
-    let info = info_name(index);
+    let (cfgs, info, name) = (function.cfgs(), info_name(index), registration_name(index));
     let ident = function.ident();
-    let (host, imports, cx, answer) =
-        (local("host"), local("imports"), local("cx"), local("answer"));
-    let self_ty = &block.original.self_ty;
-
-    let owned = function.is_async() || function.guest.is_some();
-    let params = || function.params.iter().enumerate();
-    let pattern = nested(params().map(|(index, param)| {
-        let arg = arg(index);
-        if owned && param.kind == Kind::Mut { quote!(mut #arg) } else { quote!(#arg) }
-    }));
-    let kept = nested(params().map(|(index, param)| {
-        let arg = arg(index);
-        if param.kind == Kind::Mut { quote!(#arg) } else { quote!(()) }
-    }));
-    let passed = params().map(|(index, param)| {
-        let arg = arg(index);
-        match param.kind {
-            Kind::Ref if owned => quote!(::core::convert::AsRef::as_ref(&#arg)),
-            Kind::Mut if owned => quote!(&mut #arg),
-            _ => quote!(#arg),
+    let at = Span::call_site().located_at(ident.span());
+    let (host, imports) = (local("host", at), local("imports", at));
+    let method = if function.is_async() {
+        "suspending"
+    } else if function.attrs.trampoline.is_some() {
+        "trampoline"
+    } else if function.guest.is_some() {
+        "plain_with_guest"
+    } else {
+        "plain"
+    };
+    let method = Ident::new(method, ident.span());
+    let (params, mode, result) = (kinds(rt, function), mode(rt, function), result(function));
+    let future = function.is_async().then(|| quote_spanned!(at=> , _));
+    let body = body(&block.original.self_ty, function, at);
+    let filled = quote_spanned!(at=> #rt::AsyncImports<__T>);
+    let filled = checked(rt, &quote!(#info), &filled);
+    quote_spanned! {at=>
+        #(#cfgs)*
+        fn #name<__T: ::core::marker::Send + 'static>(
+            #host: &#rt::Arc<__Host>,
+            #imports: &mut #filled,
+        ) {
+            #imports.#method::<#params, #mode, #result, _, _ #future>(&#info, #host, #body);
         }
+    }
+}
+
+// Input:
+//     async fn fetch(&self, url: &str, out: &mut OutBuf) -> u32
+//
+// Output:
+//     |host, (arg0, (mut arg1, ()))| async move {
+//         let answer = <Host>::fetch(&host, arg0.as_ref(), &mut arg1).await;
+//         (host, answer, ((), (arg1, ())))
+//     }
+//
+// All of it stands `at` one place. If a part of the `async` block stood in another, the compiler
+// would look for it in the whole crate, and check all of this again when that has grown.
+fn body(self_ty: &Type, function: &Function<'_>, at: Span) -> TokenStream {
+    let (host, answer) = (local("host", at), local("answer", at));
+    let owned = function.is_async() || function.guest.is_some();
+    let params = || {
+        let params = function.params.iter().enumerate();
+        params.map(|(index, param)| (local(&format!("arg{index}"), at), param.kind))
+    };
+    let pattern = nested(params().map(|(arg, kind)| {
+        let mutable = (owned && kind == Kind::Mut).then(|| Token![mut](at));
+        quote!(#mutable #arg)
+    }));
+    let kept = nested(params().map(|(arg, kind)| match kind {
+        Kind::Mut => quote!(#arg),
+        Kind::Ref | Kind::Val => quote_spanned!(at=> ()),
+    }));
+    let passed = params().map(|(arg, kind)| match kind {
+        Kind::Ref if owned => quote_spanned!(at=> ::core::convert::AsRef::as_ref(&#arg)),
+        Kind::Mut if owned => quote_spanned!(at=> &mut #arg),
+        _ => quote!(#arg),
     });
-    let receiver = function
-        .receiver()
-        .map(|_| if function.is_async() { quote!(&#host,) } else { quote!(#host,) });
+    let receiver = function.receiver().map(|_| {
+        let reference = function.is_async().then(|| Token![&](at));
+        quote_spanned!(at=> #reference #host,)
+    });
     let guest = function.guest.map(|guest| {
         // A type that is not the guest's is told at the parameter.
         let Ends(at, _) = Ends::of(&guest.pat);
-        let cx = Ident::new("cx", Span::mixed_site().located_at(at));
+        let cx = local("cx", at);
         quote!(#cx,)
     });
-    let call = quote!(<#self_ty>::#ident(#receiver #guest #(#passed),*));
+    let ident = function.ident();
+    let call = quote_spanned!(at=> <#self_ty>::#ident(#receiver #guest #(#passed),*));
 
-    let (method, body) = if function.is_async() {
-        let body = quote_spanned! {ident.span()=>
-            async move {
+    if function.is_async() {
+        quote_spanned! {at=>
+            |#host, #pattern| async move {
                 let #answer = #call.await;
                 (#host, #answer, #kept)
             }
-        };
-        ("suspending", quote!(|#host, #pattern| #body))
+        }
     } else if function.guest.is_some() {
-        let method =
-            if function.attrs.trampoline.is_some() { "trampoline" } else { "plain_with_guest" };
-        let body = quote! {
-            |#host, #cx, #pattern| {
+        quote_spanned! {at=>
+            |#host, #guest #pattern| {
                 let #answer = #call;
                 (#answer, #kept)
             }
-        };
-        (method, body)
+        }
     } else {
-        ("plain", quote!(|#host, #pattern| #call))
-    };
-    let method = Ident::new(method, ident.span());
-    let [params, mode, result] = [kinds(rt, function), mode(rt, function), result(function)]
-        .map(|ty| checked(rt, &quote!(#info), &ty));
-    let future = function.is_async().then(|| quote!(, _));
-    quote! {
-        #imports.#method::<#params, #mode, #result, __Host, _ #future>(&#info, &#host, #body);
+        quote_spanned!(at=> |#host, #pattern| #call)
     }
 }
 
@@ -231,7 +265,11 @@ fn info_name(index: usize) -> Ident {
     format_ident!("__IMPORT_{index}")
 }
 
+fn registration_name(index: usize) -> Ident {
+    format_ident!("__register_{index}")
+}
+
 /// A name that no name of the user's can be taken for.
-fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+fn local(name: &str, at: Span) -> Ident {
+    Ident::new(name, Span::mixed_site().located_at(at))
 }

@@ -78,6 +78,102 @@ const _: () = {
         "Result<(), Trap>",
         "",
     );
+    fn __register_0<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_0.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .suspending::<
+                (__rt::Ref<str>, (__rt::Mut<OutBuf>, ())),
+                __rt::Direct,
+                Result<u32, Errno>,
+                _,
+                _,
+                _,
+            >(
+                &__IMPORT_0,
+                host,
+                |host, (arg0, (mut arg1, ()))| async move {
+                    let answer = <Host>::fetch(
+                            &host,
+                            ::core::convert::AsRef::as_ref(&arg0),
+                            &mut arg1,
+                        )
+                        .await;
+                    (host, answer, ((), (arg1, ())))
+                },
+            );
+    }
+    fn __register_1<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_1.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .plain::<
+                (__rt::Ref<str>, ()),
+                __rt::Direct,
+                (),
+                _,
+                _,
+            >(&__IMPORT_1, host, |host, (arg0, ())| <Host>::log(host, arg0));
+    }
+    fn __register_2<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_2.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .plain::<
+                (),
+                __rt::Direct,
+                u64,
+                _,
+                _,
+            >(&__IMPORT_2, host, |host, ()| <Host>::now());
+    }
+    fn __register_3<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_3.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .plain_with_guest::<
+                (__rt::Ref<str>, ()),
+                __rt::Direct,
+                Handle,
+                _,
+                _,
+            >(
+                &__IMPORT_3,
+                host,
+                |host, cx, (arg0, ())| {
+                    let answer = <Host>::intern(
+                        host,
+                        cx,
+                        ::core::convert::AsRef::as_ref(&arg0),
+                    );
+                    (answer, ((), ()))
+                },
+            );
+    }
+    fn __register_4<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_4.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .trampoline::<
+                (__rt::Val<u32>, (__rt::Val<i32>, ())),
+                __rt::Direct,
+                Result<(), Trap>,
+                _,
+                _,
+            >(
+                &__IMPORT_4,
+                host,
+                |host, cx, (arg0, (arg1, ()))| {
+                    let answer = <Host>::invoke(cx, arg0, arg1);
+                    (answer, ((), ((), ())))
+                },
+            );
+    }
     #[automatically_derived]
     impl Host {
         /// Every import of this host, as the guest sees it.
@@ -103,83 +199,11 @@ const _: () = {
             host: __rt::Arc<Self>,
             imports: &mut __rt::AsyncImports<__T>,
         ) {
-            imports
-                .suspending::<
-                    __rt::Checked<
-                        { __IMPORT_0.suspending },
-                        (__rt::Ref<str>, (__rt::Mut<OutBuf>, ())),
-                    >,
-                    __rt::Checked<{ __IMPORT_0.suspending }, __rt::Direct>,
-                    __rt::Checked<{ __IMPORT_0.suspending }, Result<u32, Errno>>,
-                    __Host,
-                    _,
-                    _,
-                >(
-                    &__IMPORT_0,
-                    &host,
-                    |host, (arg0, (mut arg1, ()))| async move {
-                        let answer = <Host>::fetch(
-                                &host,
-                                ::core::convert::AsRef::as_ref(&arg0),
-                                &mut arg1,
-                            )
-                            .await;
-                        (host, answer, ((), (arg1, ())))
-                    },
-                );
-            imports
-                .plain::<
-                    __rt::Checked<{ __IMPORT_1.suspending }, (__rt::Ref<str>, ())>,
-                    __rt::Checked<{ __IMPORT_1.suspending }, __rt::Direct>,
-                    __rt::Checked<{ __IMPORT_1.suspending }, ()>,
-                    __Host,
-                    _,
-                >(&__IMPORT_1, &host, |host, (arg0, ())| <Host>::log(host, arg0));
-            imports
-                .plain::<
-                    __rt::Checked<{ __IMPORT_2.suspending }, ()>,
-                    __rt::Checked<{ __IMPORT_2.suspending }, __rt::Direct>,
-                    __rt::Checked<{ __IMPORT_2.suspending }, u64>,
-                    __Host,
-                    _,
-                >(&__IMPORT_2, &host, |host, ()| <Host>::now());
-            imports
-                .plain_with_guest::<
-                    __rt::Checked<{ __IMPORT_3.suspending }, (__rt::Ref<str>, ())>,
-                    __rt::Checked<{ __IMPORT_3.suspending }, __rt::Direct>,
-                    __rt::Checked<{ __IMPORT_3.suspending }, Handle>,
-                    __Host,
-                    _,
-                >(
-                    &__IMPORT_3,
-                    &host,
-                    |host, cx, (arg0, ())| {
-                        let answer = <Host>::intern(
-                            host,
-                            cx,
-                            ::core::convert::AsRef::as_ref(&arg0),
-                        );
-                        (answer, ((), ()))
-                    },
-                );
-            imports
-                .trampoline::<
-                    __rt::Checked<
-                        { __IMPORT_4.suspending },
-                        (__rt::Val<u32>, (__rt::Val<i32>, ())),
-                    >,
-                    __rt::Checked<{ __IMPORT_4.suspending }, __rt::Direct>,
-                    __rt::Checked<{ __IMPORT_4.suspending }, Result<(), Trap>>,
-                    __Host,
-                    _,
-                >(
-                    &__IMPORT_4,
-                    &host,
-                    |host, cx, (arg0, (arg1, ()))| {
-                        let answer = <Host>::invoke(cx, arg0, arg1);
-                        (answer, ((), ((), ())))
-                    },
-                );
+            __register_0(&host, imports);
+            __register_1(&host, imports);
+            __register_2(&host, imports);
+            __register_3(&host, imports);
+            __register_4(&host, imports);
         }
     }
 };

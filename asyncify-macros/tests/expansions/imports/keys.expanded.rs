@@ -26,6 +26,63 @@ const _: () = {
         __rt::Direct,
         (),
     >("a", "type", false, &[__rt::ParamInfo::val::<[u8; 8]>("_", "[u8; 8]")], "", "");
+    fn __register_0<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_0.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .suspending::<
+                (),
+                __rt::OutPtr,
+                String,
+                _,
+                _,
+                _,
+            >(
+                &__IMPORT_0,
+                host,
+                |host, ()| async move {
+                    let answer = <host::Host<File>>::title(&host).await;
+                    (host, answer, ())
+                },
+            );
+    }
+    #[cfg(unix)]
+    fn __register_1<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_1.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .plain::<
+                (__rt::Val<[u8; 4]>, ()),
+                __rt::Direct,
+                (),
+                _,
+                _,
+            >(
+                &__IMPORT_1,
+                host,
+                |host, (arg0, ())| <host::Host<File>>::r#type(host, arg0),
+            );
+    }
+    #[cfg(windows)]
+    fn __register_2<__T: ::core::marker::Send + 'static>(
+        host: &__rt::Arc<__Host>,
+        imports: &mut __rt::Checked<{ __IMPORT_2.suspending }, __rt::AsyncImports<__T>>,
+    ) {
+        imports
+            .plain::<
+                (__rt::Val<[u8; 8]>, ()),
+                __rt::Direct,
+                (),
+                _,
+                _,
+            >(
+                &__IMPORT_2,
+                host,
+                |host, (arg0, ())| <host::Host<File>>::r#type(host, arg0),
+            );
+    }
     #[automatically_derived]
     impl host::Host<File> {
         /// Every import of this host, as the guest sees it.
@@ -51,48 +108,9 @@ const _: () = {
             host: __rt::Arc<Self>,
             imports: &mut __rt::AsyncImports<__T>,
         ) {
-            imports
-                .suspending::<
-                    __rt::Checked<{ __IMPORT_0.suspending }, ()>,
-                    __rt::Checked<{ __IMPORT_0.suspending }, __rt::OutPtr>,
-                    __rt::Checked<{ __IMPORT_0.suspending }, String>,
-                    __Host,
-                    _,
-                    _,
-                >(
-                    &__IMPORT_0,
-                    &host,
-                    |host, ()| async move {
-                        let answer = <host::Host<File>>::title(&host).await;
-                        (host, answer, ())
-                    },
-                );
-            #[cfg(unix)]
-            imports
-                .plain::<
-                    __rt::Checked<{ __IMPORT_1.suspending }, (__rt::Val<[u8; 4]>, ())>,
-                    __rt::Checked<{ __IMPORT_1.suspending }, __rt::Direct>,
-                    __rt::Checked<{ __IMPORT_1.suspending }, ()>,
-                    __Host,
-                    _,
-                >(
-                    &__IMPORT_1,
-                    &host,
-                    |host, (arg0, ())| <host::Host<File>>::r#type(host, arg0),
-                );
-            #[cfg(windows)]
-            imports
-                .plain::<
-                    __rt::Checked<{ __IMPORT_2.suspending }, (__rt::Val<[u8; 8]>, ())>,
-                    __rt::Checked<{ __IMPORT_2.suspending }, __rt::Direct>,
-                    __rt::Checked<{ __IMPORT_2.suspending }, ()>,
-                    __Host,
-                    _,
-                >(
-                    &__IMPORT_2,
-                    &host,
-                    |host, (arg0, ())| <host::Host<File>>::r#type(host, arg0),
-                );
+            __register_0(&host, imports);
+            #[cfg(unix)] __register_1(&host, imports);
+            #[cfg(windows)] __register_2(&host, imports);
         }
     }
 };
