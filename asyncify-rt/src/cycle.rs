@@ -192,12 +192,13 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
     let Some(record) = rt.parked.get_mut(key) else {
         return Err(gone());
     };
-    match rt.window.take(memory, rt.limits.window_bytes, &mut record.frames)? {
+    let limit = rt.limits.parked_bytes;
+    let copied = rt.stack.to_copy(frame, pointer, limit.min(memory.len() as u64));
+    match rt.window.take(memory, rt.limits.window_bytes, &mut record.frames, copied)? {
         Unwound::Frames => {}
         unwound => return Err(not_unwound(&unwound, rt.run.suspended.as_deref()).into()),
     }
     let unwound = record.frames.len() as u64;
-    let limit = rt.limits.parked_bytes;
     let room = limit.checked_sub(rt.stats.parked_bytes.saturating_add(unwound));
     let over = || Error::limit("bytes of parked calls", limit);
     let room = room.ok_or_else(over)?;

@@ -174,6 +174,16 @@ impl ShadowStack {
         }
     }
 
+    /// Bytes that [`park`](Self::park) will copy, so that there is room for them at once. None if
+    /// it will refuse to.
+    #[inline]
+    pub(crate) fn to_copy(&self, frame: Frame, pointer: Option<u64>, limit: u64) -> usize {
+        let copies = self.policy == StackPolicy::Copied && frame.region.is_none();
+        let len = pointer.filter(|_| copies).and_then(|pointer| frame.base.checked_sub(pointer));
+        let len = len.filter(|len| *len <= limit);
+        len.and_then(|len| usize::try_from(len).ok()).unwrap_or_default()
+    }
+
     /// Parks a call's part, from `pointer` on; `None` if more than `room` bytes were to be copied.
     /// Those go behind the call's `frames`, so that both are one allocation.
     #[inline]
@@ -205,7 +215,6 @@ impl ShadowStack {
             return Ok(None);
         }
         let bytes = memory::slice(memory, pointer, len).map_err(astray)?;
-        frames.reserve_exact(bytes.len());
         frames.extend_from_slice(bytes);
         Ok(Some(ShadowPart::Copied { pointer, len: bytes.len() }))
     }

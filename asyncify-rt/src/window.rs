@@ -85,12 +85,13 @@ impl Window {
         self.put(memory, frames)
     }
 
-    /// Takes the frames out, into `frames`.
+    /// Takes the frames out, into `frames`, and leaves room for `more` bytes there.
     pub(crate) fn take(
         &mut self,
         memory: &[u8],
         limit: u64,
         frames: &mut Vec<u8>,
+        more: usize,
     ) -> Thin<Unwound> {
         let (start, size) = (self.start(), self.size);
         let all = size.saturating_add(self.slack);
@@ -107,8 +108,10 @@ impl Window {
         if len > all {
             return Ok(Unwound::Overflow { needed: len, size });
         }
+        let unwound = memory::slice(memory, start, len).map_err(gone)?;
         frames.clear();
-        frames.extend_from_slice(memory::slice(memory, start, len).map_err(gone)?);
+        frames.reserve_exact(unwound.len() + more);
+        frames.extend_from_slice(unwound);
         Ok(if len == 0 { Unwound::Nothing } else { Unwound::Frames })
     }
 
