@@ -7,7 +7,7 @@ use std::task::Waker;
 /// [`Waker::will_wake`] compares the tables of functions, and a compiler may make several copies of
 /// one: an original of tokio's does not match its clone, and would be cloned again at each poll. So
 /// a mark is that of the waker which a poll brought.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Mark(usize);
 
 impl Mark {
@@ -26,6 +26,11 @@ impl Mark {
     #[inline]
     fn of_addresses(data: usize, table: usize) -> Self {
         Self(data.rotate_left(usize::BITS / 2) ^ table)
+    }
+
+    /// Whether it fits anything.
+    pub(crate) fn is_known(self) -> bool {
+        self != Self::default()
     }
 
     /// Whether the clone that is kept wakes whom `waker` does.
