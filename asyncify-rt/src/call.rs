@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use wasmtime::{StoreContextMut, Val};
 
@@ -266,13 +266,12 @@ impl<A, K> Progress<A, K> {
         &mut self,
         target: &X,
         guest: &mut GuestCx<'_, T>,
-        waker: &Waker,
         output: &mut Option<X::Output>,
     ) -> Thin<()> {
         let Some(args) = self.args.take() else {
-            return self.resume(target, guest, waker, output);
+            return self.resume(target, guest, output);
         };
-        if let Some(parked) = start(target, guest, waker, MaySuspend::Yes, args, output)? {
+        if let Some(parked) = start(target, guest, MaySuspend::Yes, args, output)? {
             self.span.parked(guest.rt(), parked.key, &*parked.pending);
             self.parked = Some(Parked::new(guest, parked));
         }
@@ -283,7 +282,6 @@ impl<A, K> Progress<A, K> {
         &mut self,
         target: &X,
         guest: &mut GuestCx<'_, T>,
-        waker: &Waker,
         output: &mut Option<X::Output>,
     ) -> Thin<()> {
         let Some(parked) = &mut self.parked else {
@@ -312,7 +310,7 @@ impl<A, K> Progress<A, K> {
                 self.span.resumed(guest.rt(), parked.key, &*pending);
                 let instead = parked.extra.as_mut().and_then(|extra| extra.instead.take());
                 let resuming = Resuming { pending, instead };
-                cycle::resume(guest, target.name(), waker, parked.key, resuming, invoke)
+                cycle::resume(guest, target.name(), parked.key, resuming, invoke)
             }
         };
         let ended = match ran {
@@ -353,7 +351,6 @@ pub(crate) struct Parking<K> {
 pub(crate) fn start<T: Send + 'static, X: Target<T>>(
     target: &X,
     guest: &mut GuestCx<'_, T>,
-    waker: &Waker,
     may_suspend: MaySuspend,
     args: X::Args,
     output: &mut Option<X::Output>,
@@ -363,7 +360,7 @@ pub(crate) fn start<T: Send + 'static, X: Target<T>>(
     let values = target.place(guest, args);
     let placed = guest.rt().run.placed.take().unwrap_or_default();
     let ran = match values {
-        Ok(values) => enter(target, guest, waker, may_suspend, values, output),
+        Ok(values) => enter(target, guest, may_suspend, values, output),
         Err(error) => Err(error.into()),
     };
     match ran {
@@ -381,7 +378,6 @@ pub(crate) fn start<T: Send + 'static, X: Target<T>>(
 fn enter<T: Send + 'static, X: Target<T>>(
     target: &X,
     guest: &mut GuestCx<'_, T>,
-    waker: &Waker,
     may_suspend: MaySuspend,
     (params, kept): (X::Params, X::Kept),
     output: &mut Option<X::Output>,
@@ -391,7 +387,7 @@ fn enter<T: Send + 'static, X: Target<T>>(
         raw = Some(target.invoke(store, params)?);
         Ok(())
     };
-    match cycle::enter(guest, target.name(), waker, may_suspend, invoke)? {
+    match cycle::enter(guest, target.name(), may_suspend, invoke)? {
         Outcome::Returned => {
             *output = raw.map(|raw| target.finish(guest, kept, raw)).transpose()?;
             Ok(None)
@@ -408,11 +404,8 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
         if let Some(parked) = &mut progress.parked {
             std::task::ready!(parked.poll(target.guest(), cx));
         }
-        let waker = cx.waker();
         let mut output = None;
-        let ran = target.guest().poll_with(&mut Context::from_waker(waker), |guest| {
-            progress.run(&**target, guest, waker, &mut output)
-        });
+        let ran = target.guest().poll_with(cx, |guest| progress.run(&**target, guest, &mut output));
         match (std::task::ready!(ran), output) {
             (Ok(Ok(())), Some(output)) => Poll::Ready(Ok(output)),
             // The import's future was polled just now, with this waker. Polling it again at once

@@ -22,7 +22,6 @@ pub(crate) use import::{Entered, enter_plain, enter_suspending, start_unwind};
 pub(crate) use nested::{is_unwinding, nested, through};
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use wasmtime::{AsContextMut, StoreContextMut, Trap};
 
@@ -46,7 +45,6 @@ pub(crate) enum Outcome {
 pub(crate) fn enter<T>(
     cx: &mut GuestCx<'_, T>,
     name: &str,
-    waker: &Waker,
     may_suspend: MaySuspend,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<()>,
 ) -> Thin<Outcome>
@@ -59,14 +57,13 @@ where
     rt.run.key = None;
     rt.window.close();
     rt.machine.may_suspend = may_suspend;
-    run_wasm(cx, name, waker, frame, invoke)
+    run_wasm(cx, name, frame, invoke)
 }
 
 /// Calls a parked call's export again.
 pub(crate) fn resume<T>(
     cx: &mut GuestCx<'_, T>,
     name: &str,
-    waker: &Waker,
     key: Key,
     resuming: Resuming,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<()>,
@@ -82,6 +79,8 @@ where
     if record.dead.is_some() || poisoned {
         return Err(take_dead(cx, key).into());
     }
+    // Before anything is changed: this may drop the last clone of a waker, which may panic.
+    record.waker.clone_from(rt.run.waker.waker());
     let (held, shadow) = (record.frames.len() as u64, record.shadow);
     let unwound = held.saturating_sub(shadow.copied() as u64);
     let put = put_back(cx, key, unwound);
@@ -104,7 +103,7 @@ where
     rt.run.key = Some(key);
     rt.run.resuming = Some(resuming);
     rt.machine.may_suspend = MaySuspend::Yes;
-    run_wasm(cx, name, waker, frame, invoke)
+    run_wasm(cx, name, frame, invoke)
 }
 
 /// Puts a parked call's bytes back in their places.
@@ -123,15 +122,12 @@ fn put_back<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key, unwound: u64) 
 fn run_wasm<T>(
     cx: &mut GuestCx<'_, T>,
     name: &str,
-    waker: &Waker,
     frame: Frame,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<()>,
 ) -> Thin<Outcome>
 where
     T: Send + 'static,
 {
-    let rt = cx.rt();
-    rt.run.waker.keep(waker);
     let panicking = Panicking { cx, frame };
     let result = invoke(panicking.cx.store.as_context_mut());
     std::mem::forget(panicking);
@@ -213,7 +209,6 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
     };
     record.shadow = shadow;
     record.suspensions += 1;
-    record.waker.clone_from(rt.run.waker.waker());
     rt.run.key = None;
     rt.stats.park(unwound, held);
     cx.vacate_stack(frame, shadow)?;

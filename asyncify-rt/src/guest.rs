@@ -310,18 +310,21 @@ impl<T: Send + 'static> Guest<T> {
         }
     }
 
-    /// Hands the guest to `f`, or wakes when no other call runs in it.
+    /// Hands the guest to `f`, whose imports are polled with this waker, or wakes when no other call
+    /// runs in it.
     #[inline]
     pub(crate) fn poll_with<R>(
         &self,
         cx: &mut Context<'_>,
         f: impl FnOnce(&mut GuestCx<'_, T>) -> R,
     ) -> Poll<Thin<R>> {
-        let mail = &self.inner.mail;
+        let (mail, waker) = (&self.inner.mail, cx.waker());
         // Outlives the lock.
         let mut ended = Vec::new();
-        let polled = self.inner.lock.poll_with(cx, |store| {
+        let polled = self.inner.lock.poll_with(&mut Context::from_waker(waker), |store| {
             begin(store, mail);
+            // Before `f` changes anything: this may drop the last clone of a waker, which may panic.
+            store.data_mut().rt.run.waker.keep(waker);
             let answer = f(&mut GuestCx::of(store));
             let left = &mut store.data_mut().rt.run.ended;
             if !left.is_empty() {
@@ -400,16 +403,19 @@ fn begin<T: Send + 'static>(store: &mut Store<State<T>>, mail: &Mailbox) {
 /// Does what calls asked for when they did not have the lock.
 #[cold]
 fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
-    for (key, waker) in letters.wakers {
-        if let Some(record) = cx.rt().parked.get_mut(key) {
-            record.waker = waker;
+    let Letters { dropped, mut wakers } = letters;
+    for (key, waker) in &mut wakers {
+        if let Some(record) = cx.rt().parked.get_mut(*key) {
+            std::mem::swap(&mut record.waker, waker);
         }
     }
-    for (key, _) in &letters.dropped {
+    for (key, _) in &dropped {
         cycle::discard(cx, *key);
     }
+    // What was replaced goes last: to drop a waker may panic, as what follows may.
+    drop(wakers);
     // This runs the guest, where an import may panic.
-    for (_, placed) in letters.dropped {
+    for (_, placed) in dropped {
         cx.free_all(&placed);
     }
 }

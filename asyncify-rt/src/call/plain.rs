@@ -81,12 +81,11 @@ pub(crate) fn poll_plain<T: Send + 'static, X: Target<T>>(
     args: &mut Option<X::Args>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<X::Output>> {
-    let waker = cx.waker();
     let mut output = None;
-    let ran = target.guest().poll_with(&mut Context::from_waker(waker), |guest| -> Thin<()> {
+    let ran = target.guest().poll_with(cx, |guest| -> Thin<()> {
         let args = args.take().ok_or(Error::CallEnded)?;
         let plain = MaySuspend::PlainExport;
-        if let Some(parking) = start(target, guest, waker, plain, args, &mut output)? {
+        if let Some(parking) = start(target, guest, plain, args, &mut output)? {
             // Its import is refused before it does anything, so this is not to be expected.
             cycle::discard(guest, parking.key);
             guest.rt().run.ended.push(parking.pending);

@@ -8,8 +8,8 @@ use asyncify_rt::{Builder, Call, Error, Guest, Limits, WeakGuest};
 use wasmtime::{Engine, Val, ValType};
 
 use crate::common::{
-    Desk, RUN, WAIT, answer, block_on, call, ends, fails, import, module, park, poll, poll_with,
-    ran,
+    Desk, RUN, WAIT, answer, block_on, call, ends, fails, guest_with, import, module, park, poll,
+    poll_with, ran,
 };
 
 /// What `Drop` saw, in order: how the guest was, by the name of the error.
@@ -197,4 +197,45 @@ fn a_waker_that_is_replaced_may_drop_another_call() {
     rig.desk.answer(1);
     assert_eq!(ends(&mut first), (ran(1),));
     rig.works();
+}
+
+/// Panics when its last clone is dropped, as a task's future may that goes with it.
+struct PanicsLast;
+
+impl Wake for PanicsLast {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for PanicsLast {
+    fn drop(&mut self) {
+        panic!("dropped on purpose");
+    }
+}
+
+const SHADOW: &str =
+    r#"(global $__stack_pointer (export "__stack_pointer") (mut i32) (i32.const 65536))"#;
+
+#[test]
+fn a_waker_that_panics_when_it_is_replaced_leaves_the_guest_in_order() {
+    for resumed in [false, true] {
+        let desk = Desk::new();
+        let guest = guest_with(&desk, SHADOW);
+        let pointer = guest.all_exports().global("__stack_pointer").unwrap();
+        let pointer = || guest.try_with(|cx| pointer.get(cx.store().unwrap()).unwrap_i32());
+        let mut first = call(&guest, "run", 1);
+        park(&mut first);
+        desk.answer(50);
+        let mut other = call(&guest, "run", 50);
+        assert!(poll_with(&mut other, &Waker::from(Arc::new(PanicsLast))).is_ready());
+
+        let mut second = call(&guest, "run", 2);
+        desk.answer(1);
+        desk.answer(2);
+        let fated = if resumed { &mut first } else { &mut second };
+        catch_unwind(AssertUnwindSafe(|| poll(fated))).unwrap_err();
+        assert_eq!((ends(&mut first), ends(&mut second)), ((ran(1),), (ran(2),)));
+        let stats = guest.try_stats().unwrap();
+        assert_eq!((stats.parked_calls, stats.parked_bytes), (0, 0));
+        assert_eq!(pointer().unwrap(), 65536);
+    }
 }
