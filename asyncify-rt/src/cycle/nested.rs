@@ -28,9 +28,12 @@ where
     settle(cx)?;
     let frame = cx.enter_stack(false)?;
     let before = cx.replace_may_suspend(MaySuspend::HostFrame);
+    // What an import answers meanwhile is the guest's, also where an argument is being made.
+    let placed = cx.rt().run.placed.take();
     let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
-    let machine = &mut cx.rt().machine;
-    (machine.may_suspend, machine.tunnel) = (before, false);
+    let rt = cx.rt();
+    rt.run.placed = placed;
+    (rt.machine.may_suspend, rt.machine.tunnel) = (before, false);
     match result {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use asyncify_rt::private::{Direct, Mut, ParamInfo, Ref, Val as ByValue};
+use asyncify_rt::private::{Direct, ExportFn, ExportLookup, Mut, ParamInfo, Ref, Val as ByValue};
 use asyncify_rt::{
-    AsyncImports, Error, Guest, GuestCx, ImportInfo, ImportResult, OutBuf, OutOfBounds, Trap,
+    AsyncImports, Error, ExportInfo, Exports, Guest, GuestCx, ImportInfo, ImportResult, IntoGuest,
+    OutBuf, OutOfBounds, Trap,
 };
 use wasmtime::{Engine, FuncType, Val, ValType};
 
@@ -349,4 +350,60 @@ fn what_an_import_reads_on_resume_is_read_anew() {
     assert!(ends(&mut call(&guest, "grow", 100)).0 > 0);
     desk.answer(7);
     assert_eq!(ends(&mut run), (i32::from_le_bytes(*b"xxxx"),));
+}
+
+/// An argument that the guest makes itself.
+struct Made;
+
+impl IntoGuest for Made {
+    type Abi = i32;
+    fn into_guest<T: Send + 'static>(self, cx: &mut GuestCx<'_, T>) -> Result<i32, Trap> {
+        Ok(cx.call::<(), i32>("make", ())?)
+    }
+}
+
+/// What `#[asyncify::exports]` would make of a trait with `async fn take(&self, made: Made, text: &str) -> i32`.
+struct Takes(ExportFn<MadeAndText, Direct, i32>);
+
+type MadeAndText = (ByValue<Made>, (Ref<str>, ()));
+
+impl Exports for Takes {
+    const NAME: &'static str = "Takes";
+    const EXPORTS: &'static [ExportInfo] = &[ExportInfo::new::<Direct, i32>(
+        "take",
+        true,
+        &[ParamInfo::arg_val::<Made>("made", "Made"), ParamInfo::arg_by_ref::<str>("text", "&str")],
+        "i32",
+        "",
+    )];
+
+    fn from_guest_exports<T: Send + 'static>(lookup: &mut ExportLookup<'_, T>) -> Option<Self> {
+        lookup.function(&Self::EXPORTS[0]).map(Self)
+    }
+}
+
+static NAME: ImportInfo =
+    ImportInfo::new::<Direct, String>("env", "name", false, &[], "String", "");
+
+#[test]
+fn what_an_import_answers_while_an_argument_is_made_stays_the_guests() {
+    let engine = Engine::default();
+    let mut imports = AsyncImports::<()>::new();
+    let host = Arc::new(());
+    imports.plain::<(), Direct, String, (), _>(&NAME, &host, |(), ()| "a name".to_owned());
+    // `malloc` gives 1024, then 2048; the sum of what was freed is kept at 0.
+    let fields = r#"(import "env" "name" (func $name (result i64)))
+        (memory (export "memory") 1) (global $top (mut i32) (i32.const 0))
+        (func (export "malloc") (param i32) (result i32)
+          (global.set $top (i32.add (global.get $top) (i32.const 1024)))
+          (global.get $top))
+        (func (export "free") (param i32)
+          (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (local.get 0))))
+        (func (export "make") (result i32) (i32.wrap_i64 (call $name)))
+        (func (export "take") (param i32 i32 i32) (result i32) (local.get 0))"#;
+    let guest = instantiate(&module(&engine, fields), imports);
+    let Takes(take) = guest.exports().unwrap();
+    assert_eq!(ends(&mut take.call((Made, ("a text".to_owned(), ())))), 1024);
+    let freed = guest.try_with(|cx| i32::from_le_bytes(cx.read(0, 4).unwrap().try_into().unwrap()));
+    assert_eq!(freed.unwrap(), 2048);
 }
