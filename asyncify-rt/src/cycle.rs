@@ -31,6 +31,7 @@ use crate::machine::{MaySuspend, Phase, Returned};
 use crate::parked::{Key, Record};
 use crate::shadow_stack::Frame;
 use crate::state::{Pending, Resuming, Runtime, State, Suspended};
+use crate::waker::wake;
 use crate::window::Unwound;
 
 /// How a run of wasm ended. What it returned is not in here: the caller's closure keeps that, so
@@ -317,7 +318,7 @@ pub(crate) fn poison(rt: &mut Runtime, cause: &str) {
     rt.holder.note_poisoning();
     for record in rt.parked.iter_mut() {
         record.dead.get_or_insert_with(|| cause.clone());
-        record.waker.wake_by_ref();
+        wake(&record.waker);
     }
     // A call that is being polled with another waker sees the count above, or is woken here.
     rt.mail.wake_changed();

@@ -30,7 +30,7 @@ use std::task::{Context, Poll, Waker};
 
 use crossbeam_utils::atomic::AtomicCell;
 
-use crate::waker::Kept;
+use crate::waker::{self, Kept};
 
 /// How often a task may ask for the lock from inside the import that holds it. A combinator asks
 /// a few times within a poll; an executor that blocks in there would ask for ever.
@@ -112,7 +112,7 @@ struct Waiting(Vec<Kept>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(|kept| kept.into_parts().0.wake());
+        self.0.iter().for_each(|kept| waker::wake(kept.waker()));
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 use crate::parked::Key;
+use crate::waker::wake;
 
 /// Letters to whoever takes the lock next.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ impl Mailbox {
     pub(crate) fn wake_changed(&self) {
         let wakers: Vec<_> = self.open(|letters| letters.wakers.values().cloned().collect());
         // A waker may drop a call, which writes a letter.
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.iter().for_each(wake);
     }
 
     /// All letters, if there are any.

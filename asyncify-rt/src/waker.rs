@@ -1,5 +1,6 @@
 //! Telling wakers apart.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 /// What a waker looked like of which a clone is kept.
@@ -38,6 +39,12 @@ impl Mark {
     pub(crate) fn fits(self, waker: &Waker) -> bool {
         self.0 != 0 && self.0 == Self::of(waker).0
     }
+}
+
+/// Wakes a task, and goes on should that panic: others wait to be woken too, and a guest to be put
+/// in order.
+pub(crate) fn wake(waker: &Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
 }
 
 /// A clone of a waker, replaced only by another waker's.

@@ -159,6 +159,26 @@ fn who_asks_again_and_again_is_remembered_once() {
     assert!(counts.iter().all(|count| count.0.load(Ordering::SeqCst) >= 1));
 }
 
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn who_panics_when_woken_keeps_nobody_from_being_woken() {
+    let lock = lock(());
+    let guard = lock.try_lock().unwrap();
+    let panics = Waker::from(Arc::new(Panics));
+    let ask = || lock.poll_lock(&mut Context::from_waker(&panics)).is_pending();
+    assert!(thread::scope(|scope| scope.spawn(ask).join().unwrap()));
+    let (got, count) = ask_elsewhere(&lock);
+    drop(guard);
+    assert_eq!((got, count.0.load(Ordering::SeqCst)), (false, 1));
+}
+
 #[test]
 fn a_holder_who_asks_again_is_told() {
     let lock = lock(());

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 use asyncify_rt::private::{Direct, ParamInfo, Val as ByValue};
 use asyncify_rt::{AsyncImports, Error, Guest, ImportInfo};
@@ -86,6 +87,33 @@ static POLLS: ImportInfo = ImportInfo::new::<Direct, ()>(
     "",
     "",
 );
+
+/// A task of an executor that is gone.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("woken on purpose");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_call_from_being_told() {
+    let desk = Desk::new();
+    let guest = guest_with(&desk, TRAP);
+    let mut first = call(&guest, "run", 5);
+    assert!(poll_with(&mut first, &Waker::from(Arc::new(Panics))).is_pending());
+    let (count, waker) = Wakes::new();
+    let mut second = call(&guest, "run", 6);
+    assert!(poll_with(&mut second, &waker).is_pending());
+    let error = fails(&mut call(&guest, "trap", 0));
+    assert!(matches!(error, Error::Trap { .. }), "{error:?}");
+    assert!(count.count() > 0);
+    block_on(guest.clear_poison()).unwrap();
+    for call in [&mut first, &mut second] {
+        assert!(matches!(fails(call), Error::Poisoned { cause } if cause == CAUSE));
+    }
+}
 
 /// The task that polls a call may change while another call runs, and poisons the guest.
 #[test]
