@@ -284,9 +284,11 @@ fn after_panic(rt: &mut Runtime) {
 }
 
 /// Poisons the guest if it cannot be trusted after a run of `name` that ended with `error`.
-fn poison_after(rt: &mut Runtime, name: &str, error: Error) -> Error {
+fn poison_after(rt: &mut Runtime, name: &str, mut error: Error) -> Error {
+    let passed_on = error.is_passed_on();
     let error = error.in_function(name);
     let poisons = match &error {
+        _ if passed_on => rt.host_end_poisons,
         error if error.is_guest_trap() => rt.trap_poisons,
         Error::WindowTooSmall { poisoned, .. } => *poisoned,
         Error::FrameNotInstrumented { .. }

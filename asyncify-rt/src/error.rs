@@ -455,7 +455,23 @@ impl Error {
     #[cold]
     #[must_use]
     pub(crate) fn in_function(mut self, called: &str) -> Self {
-        match &mut self {
+        if let Some(function) = self.function()
+            && function.is_empty()
+        {
+            called.clone_into(function);
+        }
+        self
+    }
+
+    /// Whether it happened in another run, which has named its function already: of another guest,
+    /// or of this one, which is poisoned by it then. It is the host that passes it on.
+    pub(crate) fn is_passed_on(&mut self) -> bool {
+        self.function().is_some_and(|function| !function.is_empty())
+    }
+
+    /// The place for the name of the export that was called.
+    fn function(&mut self) -> Option<&mut String> {
+        match self {
             Self::WindowTooSmall { function, .. }
             | Self::ShadowStackOverflow { function, .. }
             | Self::FrameNotInstrumented { function, .. }
@@ -465,13 +481,8 @@ impl Error {
             | Self::Deadline { function, .. }
             | Self::Trap { function, .. }
             | Self::StackOverflow { function, .. }
-            | Self::Host { function, .. }
-                if function.is_empty() =>
-            {
-                called.clone_into(function);
-            }
-            _ => {}
+            | Self::Host { function, .. } => Some(function),
+            _ => None,
         }
-        self
     }
 }

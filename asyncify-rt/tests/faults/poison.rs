@@ -88,6 +88,31 @@ static POLLS: ImportInfo = ImportInfo::new::<Direct, ()>(
     "",
 );
 
+#[test]
+fn a_fault_of_another_guest_poisons_that_guest_alone() {
+    let engine = Engine::default();
+    let other = guest_with(&Desk::new(), TRAP);
+    for yields in [0, 1] {
+        let trapping = other.clone();
+        let mut imports = AsyncImports::new();
+        import(&mut imports, &engine, "wait", &[ValType::I32], &[ValType::I32], move |_| {
+            let trap = call(&trapping, "trap", 0);
+            async move {
+                for _ in 0..yields {
+                    yield_now().await;
+                }
+                Ok(vec![wasmtime::Val::I32(trap.await?.0)])
+            }
+        });
+        let guest = instantiate(&module(&engine, &format!("{WAIT} (memory 1) {RUN}")), imports);
+        let error = block_on(call(&guest, "run", 5)).unwrap_err();
+        assert!(matches!(error, Error::Trap { function, .. } if function == "trap"));
+        assert!(!block_on(guest.is_poisoned()).unwrap());
+        assert!(block_on(other.is_poisoned()).unwrap());
+        block_on(other.clear_poison()).unwrap();
+    }
+}
+
 /// A task of an executor that is gone.
 struct Panics;
 
