@@ -110,6 +110,8 @@ where
 /// Puts a parked call's bytes back in their places.
 fn put_back<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key, unwound: u64) -> Thin<()> {
     cx.ensure_window(unwound)?;
+    // The guest's allocator may have poisoned it.
+    check_poison(cx.rt())?;
     let (memory, rt) = cx.memory_and_runtime();
     if let Some(record) = rt.parked.get(key) {
         let (unwound, copied) = record.parts();
@@ -180,6 +182,8 @@ fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<()> {
 fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, Suspended)> {
     check_state(cx, Phase::Unwinding)?;
     let rt = cx.rt();
+    // A function within the call may have poisoned it. Nobody would wake one that parks later.
+    check_poison(rt)?;
     let key = match rt.run.key {
         Some(key) => key,
         None => insert_record(rt)?,

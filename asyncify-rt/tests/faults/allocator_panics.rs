@@ -72,6 +72,10 @@ struct Rig {
 impl Rig {
     /// Its first window has 64 bytes, and as many behind them.
     fn guest(&self) -> Guest {
+        self.guest_with(ALLOCATOR)
+    }
+
+    fn guest_with(&self, allocator: &str) -> Guest {
         let engine = Engine::default();
         let mut imports = self.desk.imports(&engine);
         for (name, panics) in [("taken", &self.taken_panics), ("given", &self.given_panics)] {
@@ -81,7 +85,7 @@ impl Rig {
                 Ok(Vec::new())
             });
         }
-        let module = module(&engine, &format!("{WAIT} {ALLOCATOR} {FUNCTIONS}"));
+        let module = module(&engine, &format!("{WAIT} {allocator} {FUNCTIONS}"));
         let builder = Guest::builder(&module).async_imports(imports).window_size(64);
         block_on(builder.instantiate()).unwrap()
     }
@@ -134,5 +138,19 @@ fn all_dropped_calls_are_collected_before_what_was_placed_for_them_is_freed() {
     drop(calls);
     panics(|| guest.try_stats());
     rig.given_panics.store(false, Ordering::Relaxed);
+    rig.is_in_order(&guest);
+}
+
+#[test]
+fn a_call_whose_old_window_cannot_be_freed_when_it_resumes_is_told() {
+    let rig = Rig::default();
+    let free = "(if (i32.load8_u (i32.const 8)) (then unreachable))";
+    let guest = rig.guest_with(&ALLOCATOR.replace("(call $given)", free));
+    let mut wide = call(&guest, "wide", 5);
+    park(&mut wide);
+    guest.try_with(|cx| cx.write(8, &[1])).unwrap().unwrap();
+    rig.desk.answer(5);
+    let error = fails(&mut wide);
+    assert!(matches!(error, Error::Poisoned { .. }), "{error:?}");
     rig.is_in_order(&guest);
 }

@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 
 use asyncify_rt::private::{Direct, ParamInfo, Val as ByValue};
 use asyncify_rt::{AsyncImports, Error, Guest, ImportInfo};
-use wasmtime::{Engine, ValType};
+use wasmtime::{Engine, FuncType, ValType};
 
 use crate::common::{
     Desk, RUN, WAIT, Wakes, assert_error, block_on, call, ends, fails, guest_with, import,
@@ -87,6 +87,31 @@ static POLLS: ImportInfo = ImportInfo::new::<Direct, ()>(
     "",
     "",
 );
+
+#[test]
+fn a_call_that_goes_on_in_a_poisoned_guest_does_not_park() {
+    let (engine, desk) = (Engine::default(), Desk::new());
+    let fields = format!(
+        r#"{WAIT} (import "env" "try" (func $try)) (memory 1) {RUN} {TRAP}
+        (func (export "tries") (param $x i32) (result i32) (local $answer i32)
+          (if REWINDING (then (local.set $x (call $pop))) (else (call $try)))
+          (local.set $answer (call $wait (local.get $x)))
+          (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
+          (local.get $answer))"#
+    );
+    let mut imports = desk.imports(&engine);
+    imports.define_plain("env", "try", FuncType::new(&engine, [], []), |cx, _| {
+        cx.call::<(i32,), i32>("trap", (0,)).unwrap_err();
+        Ok(Vec::new())
+    });
+    let guest = instantiate(&module(&engine, &fields), imports);
+    let mut tries = call(&guest, "tries", 5);
+    assert!(matches!(fails(&mut tries), Error::Poisoned { cause } if cause == CAUSE));
+    assert_eq!((desk.dropped(), guest.try_stats().unwrap().parked_calls), (1, 0));
+    block_on(guest.clear_poison()).unwrap();
+    desk.answer(6);
+    assert_eq!(ends(&mut call(&guest, "tries", 6)), (ran(6) - 6,));
+}
 
 #[test]
 fn a_fault_of_another_guest_poisons_that_guest_alone() {
