@@ -1,6 +1,6 @@
 //! From a module to a guest: what is checked, and what the runtime drives it by.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use wasmtime::{Extern, ExternType, Instance, Linker, Memory, MemoryType, Store};
@@ -155,7 +155,7 @@ pub(crate) fn assemble<T: Send + 'static>(
         .exports(&mut store)
         .map(|export| (export.name().to_owned(), export.clone().into_extern()))
         .collect();
-    let hidden: Vec<&str> = findings
+    let hidden: HashSet<&str> = findings
         .asyncify()
         .into_iter()
         .flat_map(|asyncify| asyncify.functions().chain([asyncify.state(), asyncify.data()]))
@@ -164,7 +164,7 @@ pub(crate) fn assemble<T: Send + 'static>(
     let exports = module
         .wasmtime()
         .exports()
-        .filter(|export| !hidden.contains(&export.name()))
+        .filter(|export| !hidden.contains(export.name()))
         .filter_map(|export| {
             let item = all.get(export.name())?.clone();
             Some(Export { name: export.name().into(), item, ty: export.ty() })

@@ -132,15 +132,19 @@ pub(super) fn find<'a>(parsed: &Parsed<'a>) -> Result<Option<Asyncify<'a>>> {
         if roles.iter().any(|(named, ..)| *named == role) {
             continue;
         }
-        let fits = |index| match role.sets() {
-            Some(value) => shaped.iter().any(|(_, found, shape)| {
-                *found == index && shape.globals == globals && shape.sets == value
-            }),
-            None => reads(parsed, index, globals.state),
-        };
         // The two that stop are equal. The pass exports the one for unwinding first; where only
         // one is left, it serves both.
-        let mut fitting = parsed.exported(ExternalKind::Func).filter(|(_, index)| fits(*index));
+        let mut fitting: Box<dyn Iterator<Item = (&str, u32)>> = match role.sets() {
+            Some(value) => {
+                let is = move |shape: &Shape| shape.globals == globals && shape.sets == value;
+                let fitting = shaped.iter().filter(move |(.., shape)| is(shape));
+                Box::new(fitting.map(|(name, index, _)| (*name, *index)))
+            }
+            None => {
+                let exported = parsed.exported(ExternalKind::Func);
+                Box::new(exported.filter(|(_, index)| reads(parsed, *index, globals.state)))
+            }
+        };
         let first = fitting.next();
         let found = if role == Role::StopRewind { fitting.next().or(first) } else { first };
         if let Some((name, index)) = found {

@@ -4,8 +4,10 @@ mod kept;
 mod stack_pointer;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use asyncify_rt::{Allocator, Error, Findings, GlobalKind, Module, PointerWidth, Prepared};
+use asyncify_rt::{Allocator, Error, Findings, GlobalKind, Guest, Module, PointerWidth, Prepared};
+use futures::executor::block_on;
 use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
@@ -390,4 +392,27 @@ fn callers_that_binaryen_instrumented_look_at_the_state() {
         let callers = prepared.findings().uninstrumented_callers(&[("env", "log")]);
         assert_eq!(callers.len(), 1, "{guest}");
     }
+}
+
+/// What is looked up once for each export takes hours where it is looked up in a list.
+#[test]
+fn many_exports_take_no_longer_each() {
+    const MANY: usize = 60_000;
+    let start = Instant::now();
+    let export = |of, number| format!(r#"(export "{number}" (func ${of}))"#);
+    let exports = |of| (0..MANY).map(|number| export(of, number)).collect::<Vec<_>>().concat();
+    let begins = "(func $begin (param i32)
+        (global.set $state (i32.const 1)) (global.set $data (local.get 0))
+        (if (i32.gt_u (i32.load (global.get $data)) (i32.load offset=4 (global.get $data)))
+          (then unreachable)))
+        (global $state (mut i32) (i32.const 0)) (global $data (mut i32) (i32.const 0))";
+    let half = format!("(module (memory 1) {begins} {})", exports("begin"));
+    assert!(matches!(refused(&half), Error::MissingAsyncifyExport { .. }));
+
+    let globals = "(global (mut i32) (i32.const 0))".repeat(MANY);
+    let wide = format!("(module (func $f) {globals} {})", exports("f"));
+    let module = Module::new(&Engine::default(), wide).unwrap();
+    let guest = block_on(Guest::builder(&module).instantiate()).unwrap();
+    assert_eq!(guest.all_exports().iter().count(), MANY);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
