@@ -63,6 +63,7 @@ impl Holder {
     /// Says that an import's future is being polled, or no longer.
     #[inline]
     pub(crate) fn set_polling(&self, polling: bool) {
+        self.asks.store(0, Ordering::Relaxed);
         self.polling.store(polling, Ordering::Relaxed);
     }
 
@@ -283,7 +284,6 @@ impl<S> Drop for Guard<'_, S> {
     fn drop(&mut self) {
         let Lock { word, holder } = self.lock;
         holder.thread.store(0, Ordering::Relaxed);
-        holder.asks.store(0, Ordering::Relaxed);
         if let Some(waiting) = word.swap(self.slot.take()) {
             wake(waiting);
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use asyncify_rt::private::Direct;
 use asyncify_rt::{AsyncImports, Call, Error, Guest, GuestCx, ImportInfo, ImportResult, Trap};
+use futures::FutureExt;
 use wasmtime::{Engine, FuncType, Val, ValType};
 
 use crate::common::{
@@ -23,6 +24,15 @@ const OUTER: &str = r#"
       (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
       (local.get $answer))"#;
 
+/// `repeat(n)` calls `env.inside(x)` n times, each with the answer to the one before, from 0 on.
+const REPEAT: &str = r#"
+    (func (export "repeat") (param $n i32) (result i32) (local $x i32)
+      (loop $again
+        (local.set $x (call $inside (local.get $x)))
+        (if UNWINDING (then unreachable))
+        (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (local.get $x))"#;
+
 /// A guest whose `env.inside` is `body`.
 fn guest<F>(desk: &Desk, body: F) -> Guest
 where
@@ -31,7 +41,7 @@ where
     let engine = Engine::default();
     let fields = format!(
         r#"{WAIT} (import "env" "inside" (func $inside (param i32) (result i32)))
-        (memory 1) {RUN} {OUTER}"#
+        (memory 1) {RUN} {OUTER} {REPEAT}"#
     );
     let mut imports: AsyncImports<()> = desk.imports(&engine);
     let ty = FuncType::new(&engine, [ValType::I32], [ValType::I32]);
@@ -172,6 +182,19 @@ fn the_first_poll_of_an_async_import_finds_the_guest_busy_and_a_later_one_does_n
     let mut seen = std::mem::take(&mut *seen.lock().unwrap()).into_iter();
     assert_error!(seen.next().unwrap().unwrap_err(), Error::Busy, BUSY);
     assert_eq!(seen.next().unwrap().unwrap().parked_calls, 1);
+}
+
+#[test]
+fn any_number_of_imports_in_a_row_may_look_whether_the_guest_is_free() {
+    const LOOKS: i32 = 1_500;
+    let guest = guest(&Desk::new(), move |cx, x| {
+        let guest = cx.guest()?;
+        Ok(ImportResult::wait(async move {
+            let free = guest.with(|_| ()).now_or_never();
+            Ok(vec![Val::I32(i32::from(free.is_none()) + x)])
+        }))
+    });
+    assert_eq!(ends(&mut call(&guest, "repeat", LOOKS)), (LOOKS,));
 }
 
 #[test]
