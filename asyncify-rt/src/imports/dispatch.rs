@@ -58,7 +58,9 @@ impl<T: Send + 'static> AsyncImports<T> {
                     let rt = cx.rt();
                     let place = rt.tasks.place::<Place<H, Fut, M::Params>>(index)?;
                     let mut task = place.get_or_insert_with(|| Task::make(info)).as_mut();
-                    let host = task.as_mut().take_host().unwrap_or_else(|| Arc::clone(&host));
+                    // Two instances in one store may have hosts of one type.
+                    let kept = task.as_mut().take_host().filter(|kept| Arc::ptr_eq(kept, &host));
+                    let host = kept.unwrap_or_else(|| Arc::clone(&host));
                     let future = body(host, owned);
                     match task.as_mut().start(future, rt.run.waker.waker(), &rt.holder) {
                         Some((host, answer, kept)) => {

@@ -1,8 +1,10 @@
 //! What is told before a guest runs: about its instrumentation, its imports, its exports.
 
+use std::sync::Arc;
+
 use asyncify_rt::private::{Direct, ExportLookup, ParamInfo, Val as ByValue};
 use asyncify_rt::{
-    AsyncImports, Builder, Error, ExportInfo, Exports, Guest, Limits, Module, State,
+    AsyncImports, Builder, Error, ExportInfo, Exports, Guest, ImportInfo, Limits, Module, State,
 };
 use wasmtime::{Engine, FuncType, Instance, Linker, Store, StoreLimitsBuilder, Val, ValType};
 
@@ -338,6 +340,47 @@ fn a_guest_can_be_made_of_parts() {
     park(&mut run);
     desk.answer(5);
     assert_eq!(ends(&mut run), (ran(5),));
+}
+
+static WHICH: ImportInfo = ImportInfo::new::<Direct, i32>("env", "which", true, &[], "i32", "");
+
+/// A linker whose `env.which` answers `number` at once.
+fn numbered(engine: &Engine, number: i32) -> Linker<State<()>> {
+    let mut imports = AsyncImports::new();
+    imports.suspending::<(), Direct, i32, i32, _, _>(
+        &WHICH,
+        &Arc::new(number),
+        |host, ()| async move {
+            let number = *host;
+            (host, number, ())
+        },
+    );
+    let mut linker = Linker::new(engine);
+    imports.add_to_linker(&mut linker).unwrap();
+    linker
+}
+
+#[test]
+fn instances_in_one_store_keep_their_own_hosts() {
+    const WHICH: &str = r#"(import "env" "which" (func $which (result i32)))"#;
+    let engine = Engine::default();
+    let other = format!(r#"(module {WHICH} (func (export "other") (result i32) (call $which)))"#);
+    let other = wasmtime::Module::new(&engine, wat::parse_str(other).unwrap()).unwrap();
+    let fields = format!(
+        r#"{WHICH} (import "other" "other" (func $other (result i32))) (memory 1)
+        (func (export "both") (param i32) (result i32)
+          (drop (global.get $state)) (i32.add (i32.mul (call $which) (i32.const 10)) (call $other)))"#
+    );
+    let module = module(&engine, &fields);
+    let mut store = Store::new(&engine, State::new(&module, ()));
+    let other = numbered(&engine, 1).instantiate(&mut store, &other).unwrap();
+    let mut linker = numbered(&engine, 2);
+    linker.instance(&mut store, "other", other).unwrap();
+    let instance = linker.instantiate(&mut store, module.wasmtime()).unwrap();
+    let guest = Guest::from_parts(&module, store, instance).unwrap();
+    for _ in 0..2 {
+        assert_eq!(ends(&mut call(&guest, "both", 0)), (21,));
+    }
 }
 
 #[test]
