@@ -162,7 +162,8 @@ impl ShadowStack {
         guest_stack: Option<u64>,
     ) -> Self {
         let by_guest = guest_stack.unwrap_or(DEFAULT_REGION).min(LARGEST_REGION);
-        let region_size = region_size.unwrap_or(by_guest).max(1 << 10).next_multiple_of(16);
+        let region_size = region_size.unwrap_or(by_guest).clamp(1 << 10, u64::MAX - 15);
+        let region_size = region_size.next_multiple_of(16);
         Self { pointer, policy, region_size, ..Self::default() }
     }
 

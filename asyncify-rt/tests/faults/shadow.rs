@@ -219,6 +219,21 @@ fn a_region_that_has_no_room_ends_only_the_call_that_needs_it() {
 }
 
 #[test]
+fn a_region_of_any_size_may_be_asked_for() {
+    let (engine, desk) = (Engine::default(), Desk::new());
+    let module = module(&engine, &format!("{WAIT} {STACK}"));
+    for size in [u64::MAX, u64::MAX - 15, u64::MAX - 16] {
+        let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+        let guest = block_on(builder.region_size(size).instantiate()).unwrap();
+        park(&mut call(&guest, "framed", 1));
+        let mut main = call(&guest, "framed", 1);
+        park(&mut main);
+        let error = fails(&mut call(&guest, "framed", 2));
+        assert!(matches!(error, Error::NoRoom { what: "a shadow stack region", .. }), "{error:?}");
+    }
+}
+
+#[test]
 fn a_stack_pointer_above_where_the_call_began_cannot_be_copied() {
     let desk = Desk::new();
     let guest = guest(&desk, StackPolicy::Copied);
