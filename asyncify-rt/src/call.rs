@@ -422,9 +422,10 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     fn cancel(&mut self, answer: &[Val]) -> Result<()> {
         match &mut self.progress.parked {
             Some(Parked { pending: Some(pending), answered, extra, .. }) if !*answered => {
-                pending.as_mut().abandon();
                 extra.get_or_insert_default().instead = Some(answer.into());
                 *answered = true;
+                // This comes last: the future may panic when it is dropped.
+                pending.as_mut().abandon();
                 Ok(())
             }
             _ => Err(Error::NotParked { function: self.target.name().to_owned() }),

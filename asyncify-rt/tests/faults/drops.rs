@@ -174,6 +174,16 @@ fn a_future_that_panics_when_it_is_dropped_leaves_the_guest_in_order() {
     }
 }
 
+#[test]
+fn a_future_that_panics_when_its_call_is_cancelled_leaves_that_to_resume() {
+    let rig = rig(true, |builder| builder);
+    let mut cancelled = rig.parked(1);
+    let cancel = || cancelled.cancel(&[Val::I32(answer(1))]);
+    catch_unwind(AssertUnwindSafe(cancel)).unwrap_err();
+    assert_eq!(ends(&mut cancelled), (ran(1),));
+    assert_eq!(rig.guest.try_stats().unwrap().parked_calls, 0);
+}
+
 /// A task that is dropped with its last waker, and a call with it.
 struct Holds {
     _call: Mutex<Call<(i32,)>>,
