@@ -183,6 +183,16 @@ fn typed_dynamic_and_table_calls_are_the_same() {
 }
 
 #[test]
+fn a_result_may_be_of_a_type_without_a_zero() {
+    let guest = guest_with(
+        &Desk::new(),
+        r#"(func $other (export "other") (result (ref func)) (ref.func $other))"#,
+    );
+    let other = guest.all_exports().function("other").unwrap();
+    assert!(ends(&mut other.call([]))[0].unwrap_funcref().is_some());
+}
+
+#[test]
 fn a_call_that_has_ended_says_so_when_it_is_polled_again() {
     let desk = Desk::new();
     let guest = guest_with(&desk, "");
