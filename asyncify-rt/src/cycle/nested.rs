@@ -1,5 +1,6 @@
 //! Calls of the guest from inside a host function.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wasmtime::{AsContextMut, StoreContextMut};
@@ -40,11 +41,20 @@ where
             let error = interpret(cx, error, false);
             Err(abandon(cx, name, frame, error))
         }
-        Err(panic) => {
-            after_panic(cx.rt());
-            cx.abandon_stack(frame)?;
-            resume_unwind(panic)
-        }
+        Err(panic) => Err(go_on(cx, frame, panic)),
+    }
+}
+
+/// Lets a panic go on, which the host function may catch.
+#[cold]
+fn go_on<T>(cx: &mut GuestCx<'_, T>, frame: Frame, panic: Box<dyn Any + Send>) -> Error
+where
+    T: Send + 'static,
+{
+    after_panic(cx.rt());
+    match cx.abandon_stack(frame) {
+        Ok(()) => resume_unwind(panic),
+        Err(error) => error,
     }
 }
 
@@ -75,17 +85,18 @@ where
     check_poison(cx.rt())?;
     let frame = cx.enter_stack(false)?;
     cx.rt().machine.tunnel = false;
-    let result = invoke(cx.store.as_context_mut());
+    let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
     cx.rt().machine.tunnel = true;
     let unwinding = is_unwinding(cx);
     match result {
         // The trampoline sees the phase itself, and answers nothing then.
-        Ok(_) if unwinding => Err(Error::Busy),
-        Ok(value) => Ok(value),
-        Err(error) => {
+        Ok(Ok(_)) if unwinding => Err(Error::Busy),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
             let error = interpret(cx, error, unwinding);
             Err(abandon(cx, name, frame, error))
         }
+        Err(panic) => Err(go_on(cx, frame, panic)),
     }
 }
 

@@ -302,6 +302,33 @@ fn a_panic_in_a_plain_import_poisons_also_within_guest_with() {
     );
 }
 
+static THROUGH: ImportInfo = ImportInfo::new::<Direct, i32>("env", "through", true, &[], "i32", "");
+
+#[test]
+fn a_panic_that_a_trampoline_catches_poisons_and_restores_the_stack() {
+    let engine = Engine::default();
+    let fields = r#"(import "env" "panic" (func $panic))
+        (import "env" "through" (func $through (result i32))) (memory 1)
+        (global $__stack_pointer (export "__stack_pointer") (mut i32) (i32.const 65536))
+        (func (export "inner")
+          (global.set $__stack_pointer (i32.sub (global.get $__stack_pointer) (i32.const 64)))
+          (call $panic))
+        (func (export "outer") (param i32) (result i32)
+          (drop (global.get $state)) (call $through))"#;
+    let (mut imports, host) = (AsyncImports::new(), Arc::new(()));
+    imports.plain::<(), Direct, (), (), _>(&PANIC, &host, |(), ()| panic!("on purpose"));
+    imports.trampoline::<(), Direct, i32, (), _>(&THROUGH, &host, |(), cx, ()| {
+        catch_unwind(AssertUnwindSafe(|| cx.call::<(), ()>("inner", ()))).unwrap_err();
+        (7, ())
+    });
+    let guest = trust(&module(&engine, fields), imports);
+    assert_eq!(ends(&mut call(&guest, "outer", 0)), (7,));
+    assert!(block_on(guest.is_poisoned()).unwrap());
+    let pointer = guest.all_exports().global("__stack_pointer").unwrap();
+    let pointer = guest.try_with(|cx| pointer.get(cx.store().unwrap()).unwrap_i32());
+    assert_eq!(pointer.unwrap(), 65536);
+}
+
 #[test]
 fn a_trap_within_guest_with_poisons() {
     let desk = Desk::new();
