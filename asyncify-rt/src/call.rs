@@ -18,6 +18,7 @@ use crate::cycle::{self, Outcome};
 use crate::error::{Error, Result, Thin};
 use crate::guest::Guest;
 use crate::machine::MaySuspend;
+use crate::nesting;
 use crate::parked::Key;
 use crate::state::{Resuming, State, Suspended};
 use crate::trace::CallSpan;
@@ -252,7 +253,7 @@ impl<K> Parked<K> {
             && !self.answered
             && guest.poisonings() == self.poisonings
         {
-            std::task::ready!(pending.as_mut().poll(cx));
+            std::task::ready!(nesting::within(|| pending.as_mut().poll(cx)));
             self.answered = true;
         }
         Poll::Ready(())

@@ -107,6 +107,7 @@ mod mail;
 mod marshal;
 mod memory;
 mod module;
+mod nesting;
 mod parked;
 #[doc(hidden)]
 pub mod private;

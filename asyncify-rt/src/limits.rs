@@ -13,17 +13,19 @@ pub struct Limits {
     pub(crate) parked_bytes: u64,
     pub(crate) suspensions_per_call: u64,
     pub(crate) window_bytes: u64,
+    pub(crate) nested_calls: usize,
 }
 
 impl Default for Limits {
-    /// 2,000,000 parked calls, 1 GiB of parked frames and shadow stacks, a window of 16 MiB, and
-    /// any number of suspensions.
+    /// 2,000,000 parked calls, 100 within each other, 1 GiB of parked frames and shadow stacks, a
+    /// window of 16 MiB, and any number of suspensions.
     fn default() -> Self {
         Self {
             parked_calls: 2_000_000,
             parked_bytes: 1 << 30,
             suspensions_per_call: u64::MAX,
             window_bytes: 16 << 20,
+            nested_calls: 100,
         }
     }
 }
@@ -98,6 +100,19 @@ impl Limits {
     #[must_use]
     pub fn window_bytes(self, bytes: u64) -> Self {
         Self { window_bytes: bytes, ..self }
+    }
+
+    /// How many calls may be parked within each other: in an import that calls the guest, which
+    /// calls that import again. Each of them takes some of the stack of the thread that polls.
+    ///
+    /// ```
+    /// # use asyncify::Limits;
+    /// let limits = Limits::default().nested_calls(20);
+    /// # let _ = limits;
+    /// ```
+    #[must_use]
+    pub fn nested_calls(self, calls: usize) -> Self {
+        Self { nested_calls: calls, ..self }
     }
 }
 

@@ -4,6 +4,7 @@ use super::set_state;
 use crate::cx::GuestCx;
 use crate::error::{Error, Thin};
 use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
+use crate::nesting;
 use crate::state::{Pending, Resuming, Runtime, Suspended};
 
 /// What a suspending import does when it is entered.
@@ -68,6 +69,9 @@ fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pendin
     let record = rt.run.key.and_then(|key| rt.parked.get(key));
     if record.map_or(0, |record| record.suspensions) >= rt.limits.suspensions_per_call {
         return Err(Error::limit("suspensions of one call", rt.limits.suspensions_per_call).into());
+    }
+    if nesting::depth() >= rt.limits.nested_calls {
+        return Err(Error::limit("calls within each other", rt.limits.nested_calls as u64).into());
     }
     if rt.stats.parked_calls >= rt.limits.parked_calls {
         return Err(Error::limit("parked calls", rt.limits.parked_calls as u64).into());

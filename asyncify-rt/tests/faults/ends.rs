@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use asyncify_rt::{AsyncImports, Error, Guest, Limits, Trap};
-use wasmtime::{Config, Engine, ValType};
+use asyncify_rt::{AsyncImports, Error, Guest, ImportResult, Limits, Trap};
+use wasmtime::{Config, Engine, FuncType, Val, ValType};
 
 use crate::common::{
     Desk, RUN, WAIT, answer, assert_error, block_on, call, ends, fails, guest_with, import, module,
@@ -285,6 +285,39 @@ fn more_suspensions_of_one_call_than_allowed_are_refused() {
         desk.answer(6);
     }
     assert_eq!(ends(&mut thrice), (answer(6),));
+}
+
+/// `env.wait(x)` calls `run(x + 1)`, without end.
+fn nesting(limits: Limits) -> Guest {
+    let engine = Engine::default();
+    let mut imports = AsyncImports::new();
+    let ty = FuncType::new(&engine, [ValType::I32], [ValType::I32]);
+    imports.define("env", "wait", ty, |cx, params| {
+        let inner = call(&cx.guest()?, "run", params[0].unwrap_i32() + 1);
+        Ok(ImportResult::wait(async move { Ok(vec![Val::I32(inner.await?.0)]) }))
+    });
+    let module = module(&engine, &format!("{WAIT} (memory 1) {RUN}"));
+    block_on(Guest::builder(&module).async_imports(imports).limits(limits).instantiate()).unwrap()
+}
+
+#[test]
+fn more_calls_within_each_other_than_allowed_are_refused() {
+    for (limits, allowed) in [(Limits::default(), 100), (Limits::default().nested_calls(3), 3)] {
+        let guest = nesting(limits);
+        for _ in 0..2 {
+            assert_error!(
+                block_on(call(&guest, "run", 0)).unwrap_err(),
+                Error::Limit { function, what: "calls within each other", limit }
+                    if function == "run" && *limit == allowed,
+                format!(
+                    "`run` reached the limit of {allowed} calls within each other; raise it with `Builder::limits`"
+                )
+            );
+            let stats = guest.try_stats().unwrap();
+            assert_eq!((stats.parked_calls, stats.most_parked_calls as u64), (0, allowed));
+        }
+        assert!(!block_on(guest.is_poisoned()).unwrap());
+    }
 }
 
 #[test]
