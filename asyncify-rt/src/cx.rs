@@ -206,7 +206,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// Puts `bytes` into memory from the guest's allocator.
     ///
     /// In an import's answer they are the guest's from then on; for an export's argument they are
-    /// freed when the call ends.
+    /// freed when the call ends, as [`free`](Self::free) does.
     ///
     /// # Errors
     /// [`Error::NoRoom`] if the guest exports no allocator, or it has no memory left.
@@ -244,7 +244,8 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         Ok(Slice { ptr, len })
     }
 
-    /// Gives memory back to the guest's allocator.
+    /// Gives memory back to the guest's allocator. Does nothing if the guest exports none, or one that
+    /// only allocates: [`Allocator::CabiRealloc`](crate::Allocator::CabiRealloc).
     ///
     /// # Errors
     /// If the guest's function traps.

@@ -275,7 +275,9 @@ pub enum Allocator {
         /// The export `__unpin`.
         unpin: String,
     },
-    /// The component model's: `cabi_realloc(old, old_size, align, new_size) -> ptr`.
+    /// The component model's: `cabi_realloc(old, old_size, align, new_size) -> ptr`. It has no way to
+    /// free: arguments, results and windows that are given up stay in the guest's memory. A guest
+    /// that is called often with text should export `malloc` and `free`.
     CabiRealloc {
         /// The export `cabi_realloc`.
         realloc: String,
