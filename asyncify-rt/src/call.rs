@@ -326,13 +326,14 @@ impl<A, K> Progress<A, K> {
         let Some(Parked { kept, extra, .. }) = self.parked.take() else {
             return ended.map(drop);
         };
+        let placed = extra.map(|extra| extra.placed.into_vec()).unwrap_or_default();
+        let converting = Converting { guest, placed };
         let finished = match ended {
-            Ok(raw) => raw.map(|raw| target.finish(guest, kept, raw)).transpose(),
+            Ok(raw) => raw.map(|raw| target.finish(converting.guest, kept, raw)).transpose(),
             Err(error) => Err(error.into()),
         };
-        if let Some(extra) = extra {
-            guest.free_all(&extra.placed);
-        }
+        let placed = converting.end();
+        guest.free_all(&placed);
         *output = finished?;
         Ok(())
     }
@@ -347,6 +348,31 @@ pub(crate) struct Parking<K> {
     placed: Vec<u32>,
 }
 
+/// Keeps what was placed for a call's arguments while they, or the result, are converted: it is
+/// dropped should that panic, and only then.
+struct Converting<'a, 'b, T: Send + 'static> {
+    guest: &'a mut GuestCx<'b, T>,
+    placed: Vec<u32>,
+}
+
+impl<T: Send + 'static> Converting<'_, '_, T> {
+    #[inline]
+    fn end(mut self) -> Vec<u32> {
+        let placed = std::mem::take(&mut self.placed);
+        std::mem::forget(self);
+        placed
+    }
+}
+
+impl<T: Send + 'static> Drop for Converting<'_, '_, T> {
+    #[cold]
+    fn drop(&mut self) {
+        let rt = self.guest.rt();
+        self.placed.extend(rt.run.placed.take().unwrap_or_default());
+        rt.mail.open(|letters| letters.placed.append(&mut self.placed));
+    }
+}
+
 /// Places the arguments, and runs wasm until it returns, which gives an output, or parks.
 #[inline]
 pub(crate) fn start<T: Send + 'static, X: Target<T>>(
@@ -357,13 +383,15 @@ pub(crate) fn start<T: Send + 'static, X: Target<T>>(
     output: &mut Option<X::Output>,
 ) -> Thin<Option<Parking<X::Kept>>> {
     cycle::check_poison(guest.rt())?;
-    guest.rt().run.placed = Some(Vec::new());
-    let values = target.place(guest, args);
-    let placed = guest.rt().run.placed.take().unwrap_or_default();
+    let mut converting = Converting { guest, placed: Vec::new() };
+    converting.guest.rt().run.placed = Some(Vec::new());
+    let values = target.place(converting.guest, args);
+    converting.placed = converting.guest.rt().run.placed.take().unwrap_or_default();
     let ran = match values {
-        Ok(values) => enter(target, guest, may_suspend, values, output),
+        Ok(values) => enter(target, converting.guest, may_suspend, values, output),
         Err(error) => Err(error.into()),
     };
+    let placed = converting.end();
     match ran {
         Ok(Some((key, pending, kept))) => Ok(Some(Parking { key, pending, kept, placed })),
         ran => {

@@ -403,7 +403,7 @@ fn begin<T: Send + 'static>(store: &mut Store<State<T>>, mail: &Mailbox) {
 /// Does what calls asked for when they did not have the lock.
 #[cold]
 fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
-    let Letters { dropped, mut wakers } = letters;
+    let Letters { dropped, placed, mut wakers } = letters;
     for (key, waker) in &mut wakers {
         if let Some(record) = cx.rt().parked.get_mut(*key) {
             std::mem::swap(&mut record.waker, waker);
@@ -415,6 +415,7 @@ fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
     // What was replaced goes last: to drop a waker may panic, as what follows may.
     drop(wakers);
     // This runs the guest, where an import may panic.
+    cx.free_all(&placed);
     for (_, placed) in dropped {
         cx.free_all(&placed);
     }

@@ -20,13 +20,15 @@ pub(crate) struct Mailbox {
 pub(crate) struct Letters {
     /// Calls that were dropped, and what was placed in the guest for their arguments.
     pub(crate) dropped: Vec<(Key, Box<[u32]>)>,
+    /// What was placed in the guest for a call that panicked.
+    pub(crate) placed: Vec<u32>,
     /// Calls that are polled with another waker than before.
     pub(crate) wakers: HashMap<Key, Waker>,
 }
 
 impl Letters {
     fn is_empty(&self) -> bool {
-        self.dropped.is_empty() && self.wakers.is_empty()
+        self.dropped.is_empty() && self.placed.is_empty() && self.wakers.is_empty()
     }
 }
 
