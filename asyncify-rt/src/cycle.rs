@@ -82,8 +82,8 @@ where
     }
     // Before anything is changed: this may drop the last clone of a waker, which may panic.
     record.waker.clone_from(rt.run.waker.waker());
-    let (held, shadow) = (record.frames.len() as u64, record.shadow);
-    let unwound = held.saturating_sub(shadow.copied() as u64);
+    let (held, shadow) = (record.held(), record.shadow);
+    let unwound = (record.frames.len() as u64).saturating_sub(shadow.copied() as u64);
     let put = put_back(cx, key, unwound);
     // Not before: should the guest's allocator panic, the call is parked yet, and is collected.
     cx.rt().stats.unpark(held);
@@ -194,18 +194,19 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
         return Err(gone());
     };
     let limit = rt.limits.parked_bytes;
-    let copied = rt.stack.to_copy(frame, pointer, limit.min(memory.len() as u64));
-    match rt.window.take(memory, rt.limits.window_bytes, &mut record.frames, copied)? {
+    let more = rt.stack.to_copy(frame, pointer, limit.min(memory.len() as u64));
+    match rt.window.take(memory, rt.limits.window_bytes, &mut record.frames, more)? {
         Unwound::Frames => {}
         unwound => return Err(not_unwound(&unwound, rt.run.suspended.as_deref()).into()),
     }
     let unwound = record.frames.len() as u64;
-    let room = limit.checked_sub(rt.stats.parked_bytes.saturating_add(unwound));
+    record.passed = rt.run.passed;
+    let room = limit.checked_sub(rt.stats.parked_bytes.saturating_add(record.held()));
     let over = || Error::limit("bytes of parked calls", limit);
     let room = room.ok_or_else(over)?;
     let parked = rt.stack.park(memory, frame, pointer, room, &mut record.frames)?;
     let shadow = parked.ok_or_else(over)?;
-    let held = record.frames.len() as u64;
+    let held = record.held();
     record.trim();
     // If the call has failed before, its import is dropped when the guest is unlocked.
     let Some(pending) = rt.run.suspended.take() else {
@@ -345,7 +346,7 @@ pub(crate) fn discard<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key) {
     let Some(record) = rt.parked.remove(key) else {
         return;
     };
-    rt.stats.unpark(record.frames.len() as u64);
+    rt.stats.unpark(record.held());
     if record.dead.is_some() {
         // It ended when the guest was poisoned, and may be collected after that was cleared.
     } else if rt.host_end_poisons {

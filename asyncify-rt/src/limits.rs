@@ -17,8 +17,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 2,000,000 parked calls, 100 within each other, 1 GiB of parked frames and shadow stacks, a
-    /// window of 16 MiB, and any number of suspensions.
+    /// 2,000,000 parked calls, 100 within each other, 1 GiB that they hold on the host, a window of
+    /// 16 MiB, and any number of suspensions.
     fn default() -> Self {
         Self {
             parked_calls: 2_000_000,
@@ -55,7 +55,11 @@ impl Limits {
         Self { parked_calls: calls, ..self }
     }
 
-    /// How many bytes the parked calls' frames and copied shadow stacks may take on the host.
+    /// How many bytes the parked calls may hold on the host: their frames, their copied shadow
+    /// stacks, and the copies of text and bytes that the imports were passed in which they wait.
+    ///
+    /// What an import makes of them itself is not counted, and neither is what it writes to an
+    /// [`OutBuf`](crate::OutBuf).
     ///
     /// ```
     /// # use asyncify::Limits;
@@ -139,7 +143,7 @@ impl Limits {
 pub struct Stats {
     /// Calls that are parked now.
     pub parked_calls: usize,
-    /// Bytes of frames and copied shadow stacks that they hold on the host.
+    /// Bytes of frames, copied shadow stacks and copied arguments that they hold on the host.
     pub parked_bytes: u64,
     /// The most calls that were parked at once.
     pub most_parked_calls: usize,

@@ -13,6 +13,8 @@ pub(crate) struct Record {
     pub(crate) shadow: ShadowPart,
     /// Wakes the task that polls it.
     pub(crate) waker: Waker,
+    /// Bytes of the guest's that the import it waits in was passed copies of.
+    pub(crate) passed: u64,
     /// How often it has parked.
     pub(crate) suspensions: u64,
     /// Why it can never be resumed: the guest was poisoned while it was parked.
@@ -22,7 +24,14 @@ pub(crate) struct Record {
 impl Record {
     /// A call that parks for the first time.
     pub(crate) fn new(waker: Waker) -> Self {
-        Self { frames: Vec::new(), shadow: ShadowPart::None, waker, suspensions: 0, dead: None }
+        let (frames, shadow) = (Vec::new(), ShadowPart::None);
+        Self { frames, shadow, waker, passed: 0, suspensions: 0, dead: None }
+    }
+
+    /// Bytes that are held for it on the host.
+    #[inline]
+    pub(crate) fn held(&self) -> u64 {
+        self.frames.len() as u64 + self.passed
     }
 
     /// Gives back what earlier suspensions took and this one does not need: only what is needed is

@@ -168,6 +168,9 @@ pub(crate) struct Run {
     pub(crate) ended: Vec<Suspended>,
     /// The call's record, if it has parked before.
     pub(crate) key: Option<Key>,
+    /// Bytes that were copied out of the guest since it called a suspending import: as long as
+    /// that waits, its future may have them.
+    pub(crate) passed: u64,
     /// What was placed in the guest for the call's arguments; `None` while nothing is recorded.
     pub(crate) placed: Option<Vec<u32>>,
 }

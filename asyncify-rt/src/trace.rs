@@ -15,7 +15,7 @@ mod on {
     use tracing::Span;
     use tracing::span::EnteredSpan;
 
-    use crate::parked::Key;
+    use crate::parked::{Key, Record};
     use crate::state::{Pending, Runtime};
 
     const TARGET: &str = "asyncify";
@@ -57,7 +57,7 @@ mod on {
     /// What a parked call holds on the host.
     fn bytes(rt: &Runtime, key: Key) -> u64 {
         let record = rt.parked.get(key);
-        record.map_or(0, |record| record.frames.len() as u64)
+        record.map_or(0, Record::held)
     }
 }
 

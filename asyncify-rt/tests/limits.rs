@@ -3,7 +3,13 @@
 
 mod flight;
 
-use asyncify_rt::{Builder, Call, Error, Guest, Limits, Module, Place, Result, StackPolicy};
+use std::sync::Arc;
+
+use asyncify_rt::private::{Direct, ParamInfo, Ref};
+use asyncify_rt::{
+    AsyncImports, Builder, Call, Error, Guest, ImportInfo, Imports, Limits, Module, Place, Result,
+    StackPolicy,
+};
 use flight::answers::{recurse, sum};
 use flight::{Gates, block_on, i32, poll, stack_guest, stack_pointer, w};
 use wasmtime::{Engine, StoreLimitsBuilder, Val};
@@ -247,4 +253,54 @@ fn stats_count_everything() {
     assert_eq!((after.most_parked_calls, after.suspensions), (5, 7));
     assert_eq!(after.most_parked_bytes, parked.most_parked_bytes);
     assert!(after.most_window_bytes > 0 && after.most_window_bytes < after.most_parked_bytes);
+}
+
+/// Waits for ever with the bytes that it was passed.
+struct Keeps;
+
+const BYTES: ImportInfo = ImportInfo::new::<Direct, u32>(
+    "env",
+    "bytes",
+    true,
+    &[ParamInfo::by_ref::<[u8]>("bytes", "&[u8]")],
+    "u32",
+    "",
+);
+
+impl Imports for Keeps {
+    const IMPORTS: &'static [ImportInfo] = &[BYTES];
+
+    fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>) {
+        imports.suspending::<(Ref<[u8]>, ()), Direct, u32, _, _, _>(
+            &BYTES,
+            &host,
+            |host, (bytes, ())| async move {
+                std::future::pending::<()>().await;
+                (host, u32::from(bytes[0]), ((), ()))
+            },
+        );
+    }
+}
+
+#[test]
+fn what_imports_were_passed_is_counted_and_limited() {
+    const KIB: u64 = 1 << 10;
+    let module = flight::module(&Engine::default(), "bench.wasm");
+    let builder = Guest::builder(&module).imports(Keeps).trap_unknown_imports();
+    let builder = builder.limits(Limits::default().parked_bytes(1_000 * KIB));
+    let guest = block_on(builder.instantiate()).unwrap();
+    let bytes = guest.all_exports().typed::<(u32, u32), (u32,)>("bytes").unwrap();
+    let mut parked: Vec<_> = (0..9).map(|_| bytes.call((1, 100 << 10))).collect();
+    assert!(parked.iter_mut().all(|call| poll(call).is_pending()));
+    let held = guest.try_stats().unwrap().parked_bytes;
+    assert!((900 * KIB..901 * KIB).contains(&held), "{held}");
+    // The tenth would hold no more than is left, but for its frames.
+    let error = block_on(bytes.call((1, 100 << 10))).unwrap_err();
+    assert_eq!(limit(&error), ("bytes", "bytes of parked calls", 1_000 * KIB));
+    parked.truncate(4);
+    let held = guest.try_stats().unwrap().parked_bytes;
+    assert!((400 * KIB..401 * KIB).contains(&held), "{held}");
+    assert!(poll(&mut bytes.call((1, 100 << 10))).is_pending());
+    drop(parked);
+    assert_eq!(guest.try_stats().unwrap().parked_bytes, 0);
 }

@@ -22,7 +22,10 @@ pub(crate) fn enter_suspending<'i, T: Send + 'static>(
     import: impl FnOnce() -> (&'i str, &'i str),
 ) -> Thin<Entered> {
     match cx.runtime().machine.import(Kind::Suspending) {
-        Ok(Entry::Run) => Ok(Entered::Called),
+        Ok(Entry::Run) => {
+            cx.rt().run.passed = 0;
+            Ok(Entered::Called)
+        }
         Ok(Entry::Answer) => Ok(Entered::Resumed(stop_rewind(cx, import())?)),
         Err(fault) => Err(tell(cx.runtime(), fault, import()).into()),
     }

@@ -84,7 +84,9 @@ macro_rules! owned {
             type Abi = Slice;
             fn from_guest<T: Send + 'static>(cx: &mut GuestCx<'_, T>, abi: Slice) -> Result<Self, Trap> {
                 let bytes = memory::slice(cx.memory(), abi.ptr.into(), abi.len.into())?;
-                Ok(<$borrowed>::from_bytes(bytes)?.to_owned())
+                let copy = <$borrowed>::from_bytes(bytes)?.to_owned();
+                cx.rt().run.passed += u64::from(abi.len);
+                Ok(copy)
             }
         }
         #[diagnostic::do_not_recommend]
