@@ -63,7 +63,9 @@ impl Holder {
     /// Says that an import's future is being polled, or no longer.
     #[inline]
     pub(crate) fn set_polling(&self, polling: bool) {
-        self.asks.store(0, Ordering::Relaxed);
+        if polling {
+            self.asks.store(0, Ordering::Relaxed);
+        }
         self.polling.store(polling, Ordering::Relaxed);
     }
 
