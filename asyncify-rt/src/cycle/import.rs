@@ -2,7 +2,7 @@
 
 use super::set_state;
 use crate::cx::GuestCx;
-use crate::error::{Error, Thin};
+use crate::error::{Boxed, Error, Thin};
 use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
 use crate::nesting;
 use crate::state::{Pending, Resuming, Runtime, Suspended};
@@ -27,7 +27,7 @@ pub(crate) fn enter_suspending<'i, T: Send + 'static>(
             Ok(Entered::Called)
         }
         Ok(Entry::Answer) => Ok(Entered::Resumed(stop_rewind(cx, import())?)),
-        Err(fault) => Err(tell(cx.runtime(), fault, import()).into()),
+        Err(fault) => Err(tell(cx.runtime(), fault, import)),
     }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn enter_plain<'i>(
 ) -> Thin<()> {
     match rt.machine.import(kind) {
         Ok(_) => Ok(()),
-        Err(fault) => Err(tell(rt, fault, import()).into()),
+        Err(fault) => Err(tell(rt, fault, import)),
     }
 }
 
@@ -115,9 +115,10 @@ fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
 }
 
 #[cold]
-fn tell(rt: &Runtime, fault: Fault, (module, name): (&str, &str)) -> Error {
+fn tell<'i>(rt: &Runtime, fault: Fault, import: impl FnOnce() -> (&'i str, &'i str)) -> Boxed {
+    let (module, name) = import();
     let (function, import) = (String::new(), format!("{module}.{name}"));
-    match fault {
+    let error = match fault {
         Fault::RanOn => {
             let suspended = rt.run.suspended.as_ref().map(|pending| pending.import());
             let suspended = suspended.unwrap_or_default();
@@ -127,7 +128,8 @@ fn tell(rt: &Runtime, fault: Fault, (module, name): (&str, &str)) -> Error {
         Fault::Refused(MaySuspend::PlainExport) => Error::MustNotSuspend { function, import },
         Fault::Refused(MaySuspend::Start) => Error::StartFunction { import },
         Fault::Refused(MaySuspend::HostFrame | MaySuspend::Yes) => Error::HostFrame { import },
-    }
+    };
+    error.into()
 }
 
 #[cold]
