@@ -1,4 +1,5 @@
-//! A million calls suspended at once in one instance of a C guest, resumed in random order.
+//! A million calls suspended at once in one instance of a C guest, resumed in the order they came,
+//! and in random order.
 //!
 //! `cargo run --release --example million`
 //!
@@ -8,9 +9,9 @@
 //! the system's.
 //!
 //! A thousand calls fit into the processor's caches and a million do not, so the more there are,
-//! the longer one takes. How much of that is the memory's own doing is shown beside it: as many
-//! blocks of about as many bytes, allocated and written in the same order as calls are parked, read
-//! and freed in the same random order as they are resumed, and no guest.
+//! the longer it takes to come upon one at random. How much of that is the memory's own doing is
+//! shown beside it: as many blocks of about as many bytes, allocated and written in the order that
+//! calls are parked in, read and freed in the same random order, and no guest.
 
 use std::alloc::System;
 use std::future::poll_fn;
@@ -80,6 +81,8 @@ fn expected(depth: u32, tag: u32) -> u32 {
 #[derive(Default)]
 struct Row {
     park: Duration,
+    /// In the order they were parked, and in random order.
+    in_order: Duration,
     resume: Duration,
     /// Bytes on the host, and how many of them are the call's own stack.
     bytes: usize,
@@ -95,14 +98,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/stack.wasm");
     let module = Module::from_file(&engine, path)?;
     let mut rows = Vec::new();
-    println!("             one call            bytes of host memory              memory alone");
-    println!("    calls     park   resume      all   own stack   the rest      write     read");
+    println!(
+        "                  one call, resumed       bytes of host memory              memory alone"
+    );
+    println!(
+        "    calls     park  in order at random      all   own stack   the rest      write     read"
+    );
     for calls in [1_000, 10_000, 100_000, LARGEST] {
         let row = run(&module, calls).await?;
         clear_bar();
         println!(
-            "{calls:>9} {:>8?} {:>8?} {:>8} {:>11} {:>10}   {:>8?} {:>8?}",
+            "{calls:>9} {:>8?} {:>9?} {:>9?} {:>8} {:>11} {:>10}   {:>8?} {:>8?}",
             row.park,
+            row.in_order,
             row.resume,
             row.bytes,
             row.stack,
@@ -114,8 +122,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
     println!("from the first row to the last");
-    growth("parking", [first.park, last.park], [first.write, last.write]);
-    growth("resuming", [first.resume, last.resume], [first.read, last.read]);
+    growth("parking", [first.park, last.park]);
+    growth("resuming in order", [first.in_order, last.in_order]);
+    growth("resuming at random", [first.resume, last.resume]);
+    growth("writing memory alone", [first.write, last.write]);
+    growth("reading it at random", [first.read, last.read]);
+    let added = |[few, many]: [Duration; 2]| many.saturating_sub(few).as_secs_f64();
+    println!(
+        "  memory alone is {:.0} % of what is added to a call that is resumed at random",
+        100.0 * added([first.read, last.read]) / added([first.resume, last.resume]),
+    );
     println!("every answer was right");
     match rows.iter().map(|row| row.bytes - row.stack).max() {
         Some(most) if most > MOST_BYTES => {
@@ -125,16 +141,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// Tells how much longer one call takes among very many, and how much of that is the memory's.
-fn growth(what: &str, call: [Duration; 2], memory: [Duration; 2]) {
-    let times = |[few, many]: [Duration; 2]| many.as_secs_f64() / few.as_secs_f64();
-    let longer = |[few, many]: [Duration; 2]| many.saturating_sub(few).as_secs_f64();
-    println!(
-        "  {what} takes {:.1} times as long, memory alone {:.1}; {:.0} % of the time added is memory's",
-        times(call),
-        times(memory),
-        100.0 * longer(memory) / longer(call),
-    );
+/// Tells how much longer one takes among very many.
+fn growth(what: &str, [few, many]: [Duration; 2]) {
+    println!("  {what} takes {:.1} times as long", many.as_secs_f64() / few.as_secs_f64());
 }
 
 /// Parks so many calls in one guest and resumes them, more often if they are few.
@@ -148,7 +157,8 @@ async fn run(module: &Module, calls: u32) -> Result<Row, Box<dyn std::error::Err
     let app: AppExports = guest.exports()?;
     let mut order: Vec<u32> = (0..calls).collect();
     shuffle(&mut order);
-    // In the first round memory is had from the operating system. Its time does not count.
+    // In a first round memory is had from the operating system, or comes as the rounds before it
+    // left it. Its time does not count.
     let mut row = round_of(&guest, &app, &host, &order).await?;
     (row.park, row.resume) = (Duration::ZERO, Duration::ZERO);
     let rounds = (LARGEST / calls).min(MOST_ROUNDS);
@@ -157,13 +167,19 @@ async fn run(module: &Module, calls: u32) -> Result<Row, Box<dyn std::error::Err
         row.park += round.park;
         row.resume += round.resume;
     }
+    let in_order: Vec<u32> = (0..calls).collect();
+    round_of(&guest, &app, &host, &in_order).await?;
+    for _ in 0..rounds {
+        row.in_order += round_of(&guest, &app, &host, &in_order).await?.resume;
+    }
     memory_alone(&order);
     for _ in 0..rounds {
         let (write, read) = memory_alone(&order);
         row.write += write;
         row.read += read;
     }
-    for time in [&mut row.park, &mut row.resume, &mut row.write, &mut row.read] {
+    let Row { park, in_order, resume, write, read, .. } = &mut row;
+    for time in [park, in_order, resume, write, read] {
         *time /= rounds * calls;
     }
     Ok(row)
