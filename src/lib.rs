@@ -15,3 +15,9 @@ pub use wasmtime;
 pub mod __private {
     pub use asyncify_rt::private::*;
 }
+
+/// The examples of the attributes, which are documented where they are defined.
+#[cfg(doctest)]
+#[doc = include_str!("../asyncify-macros/docs/imports.md")]
+#[doc = include_str!("../asyncify-macros/docs/exports.md")]
+pub mod attributes {}
