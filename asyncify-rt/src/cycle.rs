@@ -267,16 +267,24 @@ where
 #[cold]
 fn restore<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) {
     let rt = cx.rt();
-    rt.run.ended.extend(rt.run.suspended.take());
-    rt.run.ended.extend(rt.run.resuming.take().map(|resuming| resuming.pending));
     if let Some(key) = rt.run.key.take() {
         rt.parked.remove(key);
     }
     // These write globals of the guest's own types, which cannot fail.
-    let restored = cx.abandon_stack(frame).and_then(|()| force_state(cx, Phase::Normal));
-    if let Err(error) = restored {
+    if let Err(error) = give_up(cx, frame) {
         poison(cx.rt(), &error.to_string());
     }
+}
+
+/// Sets back what frames that are gone had changed. Whoever runs on, as a trampoline that answers
+/// for their failure, is neither unwound nor rewound any more.
+#[cold]
+fn give_up<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<()> {
+    let run = &mut cx.rt().run;
+    run.ended.extend(run.suspended.take());
+    run.ended.extend(run.resuming.take().map(|resuming| resuming.pending));
+    cx.abandon_stack(frame)?;
+    force_state(cx, Phase::Normal)
 }
 
 /// What a panic in a host function leaves behind.

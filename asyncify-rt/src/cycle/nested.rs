@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use super::{after_panic, check_poison, interpret, poison_after, settle};
+use super::{after_panic, check_poison, give_up, interpret, poison_after, settle};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::machine::{MaySuspend, Phase};
@@ -52,7 +52,7 @@ where
     T: Send + 'static,
 {
     after_panic(cx.rt());
-    match cx.abandon_stack(frame) {
+    match give_up(cx, frame) {
         Ok(()) => resume_unwind(panic),
         Err(error) => error,
     }
@@ -65,7 +65,7 @@ where
     T: Send + 'static,
 {
     let error = poison_after(cx.rt(), name, error);
-    cx.abandon_stack(frame).err().unwrap_or(error)
+    give_up(cx, frame).err().unwrap_or(error)
 }
 
 /// Calls on through a host function that does nothing else: it may be left while the guest

@@ -18,4 +18,5 @@ mod places;
 mod poison;
 mod reentry;
 mod shadow;
+mod trampolines;
 mod windows;
