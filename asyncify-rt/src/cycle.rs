@@ -170,7 +170,8 @@ impl<T: Send + 'static> Drop for Panicking<'_, '_, T> {
 #[inline]
 fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<()> {
     check_state(cx, Phase::Normal)?;
-    cx.leave_stack(frame)?;
+    let resumed = cx.rt().run.key.is_some();
+    cx.leave_stack(frame, resumed)?;
     let rt = cx.rt();
     if let Some(key) = rt.run.key.take() {
         rt.parked.remove(key);
@@ -283,7 +284,8 @@ fn give_up<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<(
     let run = &mut cx.rt().run;
     run.ended.extend(run.suspended.take());
     run.ended.extend(run.resuming.take().map(|resuming| resuming.pending));
-    cx.abandon_stack(frame)?;
+    let resumed = run.key.is_some();
+    cx.abandon_stack(frame, resumed)?;
     force_state(cx, Phase::Normal)
 }
 

@@ -83,6 +83,9 @@ pub(crate) struct ShadowStack {
     regions: Vec<Region>,
     /// The regions that no call uses.
     free: Vec<RegionId>,
+    /// Whether a call that was resumed may return with the pointer too low: a trampoline answered
+    /// for a failure, and a rewinding enters it where the innermost frame had the pointer.
+    low: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -150,6 +153,7 @@ impl Default for ShadowStack {
             main_occupied: false,
             regions: Vec::new(),
             free: Vec::new(),
+            low: false,
         }
     }
 }
@@ -307,9 +311,13 @@ impl<T: Send + 'static> GuestCx<'_, T> {
 
     /// Ends a call that ran to its end.
     #[inline]
-    pub(crate) fn leave_stack(&mut self, frame: Frame) -> Result<()> {
+    pub(crate) fn leave_stack(&mut self, frame: Frame, resumed: bool) -> Result<()> {
         let Some(region) = frame.region else {
-            return Ok(());
+            return if resumed && self.rt().stack.low {
+                self.set_stack_pointer(frame.base)
+            } else {
+                Ok(())
+            };
         };
         let (memory, rt) = self.memory_and_runtime();
         rt.stack.check_canary(memory, region, None)?;
@@ -318,7 +326,8 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Ends a call whose frames are gone: no epilogue has run.
-    pub(crate) fn abandon_stack(&mut self, frame: Frame) -> Result<()> {
+    pub(crate) fn abandon_stack(&mut self, frame: Frame, resumed: bool) -> Result<()> {
+        self.rt().stack.low |= resumed;
         if let Some(region) = frame.region {
             self.rt().stack.free.push(region);
         }

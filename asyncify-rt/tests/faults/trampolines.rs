@@ -8,7 +8,8 @@ use wasmtime::Engine;
 
 use crate::common::{Desk, WAIT, answer, block_on, call, ends, module, park};
 
-static THROUGH: ImportInfo = ImportInfo::new::<Direct, i32>("env", "through", false, &[], "i32", "");
+static THROUGH: ImportInfo =
+    ImportInfo::new::<Direct, i32>("env", "through", false, &[], "i32", "");
 
 /// What the trampoline answers for a failure.
 const FAILED: i32 = -1000;
@@ -74,5 +75,28 @@ fn a_trap_while_frames_come_back_ends_the_rewinding() {
         desk.answer(4);
         assert_eq!(ends(&mut outer), (FAILED + 7,));
         is_in_order(&guest);
+    }
+}
+
+/// `outer` has no frame on the shadow stack, so nothing in it puts the pointer back.
+#[test]
+fn a_trap_after_a_suspension_leaves_the_stack_pointer_as_it_was() {
+    const WAITS: &str = "(if REWINDING (then (local.set $frame (call $pop)))
+          (else
+            (local.set $frame (i32.sub (global.get $__stack_pointer) (i32.const 64)))
+            (global.set $__stack_pointer (local.get $frame))))
+        (drop (call $wait (i32.const 4)))
+        (if UNWINDING (then (call $push (local.get $frame)) (return (i32.const 0))))
+        unreachable";
+    for before in ["", "(if REWINDING (then unreachable))"] {
+        let desk = Desk::new();
+        let guest = guest(&desk, &format!("{before} {WAITS}"));
+        for _ in 0..3 {
+            let mut outer = call(&guest, "outer", 7);
+            park(&mut outer);
+            desk.answer(4);
+            assert_eq!(ends(&mut outer), (FAILED + 7,));
+            is_in_order(&guest);
+        }
     }
 }
