@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use super::{after_panic, check_poison, give_up, interpret, poison_after, settle};
+use super::{after_panic, check_poison, check_state, give_up, interpret, poison_after, settle};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::machine::{MaySuspend, Phase};
@@ -36,7 +36,10 @@ where
     rt.run.placed = placed;
     (rt.machine.may_suspend, rt.machine.tunnel) = (before, false);
     match result {
-        Ok(Ok(value)) => Ok(value),
+        Ok(Ok(value)) => match check_state(cx, Phase::Normal) {
+            Ok(()) => Ok(value),
+            Err(error) => Err(abandon(cx, name, frame, error.into())),
+        },
         Ok(Err(error)) => {
             let error = interpret(cx, error, false);
             Err(abandon(cx, name, frame, error))

@@ -243,6 +243,30 @@ fn an_import_that_is_reached_before_all_frames_are_back_is_told() {
 }
 
 #[test]
+fn a_guest_that_writes_its_own_state_in_a_call_from_the_host_is_told() {
+    for end in ["", "unreachable"] {
+        let desk = Desk::new();
+        let fields = format!(
+            r#"(func (export "meddles") (global.set $state (i32.const 1)) {end})
+            (func (export "five") (result i32)
+              (if UNWINDING (then (return (i32.const 0)))) (i32.const 5))"#
+        );
+        let guest = guest_with(&desk, &fields);
+        let error = guest.try_with(|cx| cx.call::<(), ()>("meddles", ()).unwrap_err()).unwrap();
+        if end.is_empty() {
+            assert_error!(
+                error,
+                Error::StateOutOfStep { function, .. } if function == "meddles",
+                format!("`meddles`: Asyncify's state is not `Normal`, as the host left it; {HINT}")
+            );
+        }
+        recovers(&desk, &guest);
+        let five = guest.try_with(|cx| cx.call::<(), i32>("five", ()).unwrap());
+        assert_eq!(five.unwrap(), 5);
+    }
+}
+
+#[test]
 fn a_guest_that_writes_its_own_state_is_told() {
     for state in [1, 2, 77] {
         let desk = Desk::new();
