@@ -171,7 +171,11 @@ pub(crate) trait Target<T: Send + 'static>: Send + Sync + 'static {
         params: Self::Params,
     ) -> wasmtime::Result<Self::Raw>;
     /// Calls again, to rewind: the arguments are not looked at.
-    fn invoke_again(&self, store: StoreContextMut<'_, State<T>>) -> wasmtime::Result<Self::Raw>;
+    fn invoke_again(
+        &self,
+        store: StoreContextMut<'_, State<T>>,
+        kept: &Self::Kept,
+    ) -> wasmtime::Result<Self::Raw>;
     fn finish(
         &self,
         cx: &mut GuestCx<'_, T>,
@@ -298,7 +302,7 @@ impl<A, K> Progress<A, K> {
         }
         let mut raw = None;
         let invoke = |store: StoreContextMut<'_, State<T>>| {
-            raw = Some(target.invoke_again(store)?);
+            raw = Some(target.invoke_again(store, &parked.kept)?);
             Ok(())
         };
         let ran = match parked.pending.take() {

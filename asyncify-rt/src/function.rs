@@ -269,7 +269,11 @@ where
         self.invoke_with(store, params)
     }
 
-    fn invoke_again(&self, store: StoreContextMut<'_, State<T>>) -> wasmtime::Result<M::Results> {
+    fn invoke_again(
+        &self,
+        store: StoreContextMut<'_, State<T>>,
+        _: &M::Params,
+    ) -> wasmtime::Result<M::Results> {
         self.invoke_with(store, Values::zero())
     }
 
@@ -403,7 +407,8 @@ impl<T: Send + 'static> Function<T> {
 impl<T: Send + 'static> Target<T> for Function<T> {
     type Args = Vec<Val>;
     type Params = Vec<Val>;
-    type Kept = ();
+    /// The arguments, where one is of a type without a default value.
+    type Kept = Vec<Val>;
     type Raw = Vec<Val>;
     type Output = Vec<Val>;
 
@@ -415,11 +420,13 @@ impl<T: Send + 'static> Target<T> for Function<T> {
         &self.guest
     }
 
-    fn place(&self, cx: &mut GuestCx<'_, T>, args: Vec<Val>) -> Result<(Vec<Val>, ())> {
+    fn place(&self, cx: &mut GuestCx<'_, T>, args: Vec<Val>) -> Result<(Vec<Val>, Vec<Val>)> {
         let wanted = self.ty.params();
         let fits = |(arg, ty): (&Val, ValType)| arg.matches_ty(&cx.store, &ty).unwrap_or(false);
         if args.len() == wanted.len() && args.iter().zip(wanted).all(fits) {
-            return Ok((args, ()));
+            let has_zeros = self.ty.params().all(|ty| Val::default_for_ty(&ty).is_some());
+            let kept = if has_zeros { Vec::new() } else { args.clone() };
+            return Ok((args, kept));
         }
         Err(Error::SignatureMismatch {
             function: self.name.to_string(),
@@ -436,12 +443,19 @@ impl<T: Send + 'static> Target<T> for Function<T> {
         self.invoke_with(store, &params)
     }
 
-    fn invoke_again(&self, store: StoreContextMut<'_, State<T>>) -> wasmtime::Result<Vec<Val>> {
+    fn invoke_again(
+        &self,
+        store: StoreContextMut<'_, State<T>>,
+        kept: &Vec<Val>,
+    ) -> wasmtime::Result<Vec<Val>> {
+        if !kept.is_empty() {
+            return self.invoke_with(store, kept);
+        }
         let zeros = zeros(self.ty.params())?;
         self.invoke_with(store, &zeros)
     }
 
-    fn finish(&self, _: &mut GuestCx<'_, T>, (): (), raw: Vec<Val>) -> Result<Vec<Val>> {
+    fn finish(&self, _: &mut GuestCx<'_, T>, _: Vec<Val>, raw: Vec<Val>) -> Result<Vec<Val>> {
         Ok(raw)
     }
 }

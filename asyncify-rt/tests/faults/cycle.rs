@@ -1,7 +1,7 @@
 //! The steps of the cycle, done rightly.
 
 use asyncify_rt::{Error, Guest};
-use wasmtime::Engine;
+use wasmtime::{Engine, Val};
 
 use crate::common::{
     Desk, RUN, WAIT, Wakes, answer, assert_error, block_on, by_hand, call, ends, fails, guest_with,
@@ -190,6 +190,24 @@ fn a_result_may_be_of_a_type_without_a_zero() {
     );
     let other = guest.all_exports().function("other").unwrap();
     assert!(ends(&mut other.call([]))[0].unwrap_funcref().is_some());
+}
+
+#[test]
+fn a_parameter_may_be_of_a_type_without_a_zero() {
+    let desk = Desk::new();
+    let fields = r#"(func $other (export "other"))
+        (func (export "refers") (param (ref func)) (param $x i32) (result i32) (local $answer i32)
+          (if REWINDING (then (local.set $x (call $pop))))
+          (local.set $answer (call $wait (local.get $x)))
+          (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
+          (i32.add (local.get $answer) (local.get $x)))"#;
+    let guest = guest_with(&desk, fields);
+    let other = guest.try_with(|cx| cx.export("other").unwrap().into_func()).unwrap();
+    let refers = guest.all_exports().function("refers").unwrap();
+    let mut call = refers.call([Val::FuncRef(other), Val::I32(5)]);
+    park(&mut call);
+    desk.answer(5);
+    assert_eq!(ends(&mut call)[0].unwrap_i32(), ran(5));
 }
 
 #[test]
