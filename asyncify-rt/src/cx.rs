@@ -357,12 +357,23 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
 
     /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.
     pub(crate) fn free_all(&mut self, placed: &[u32]) {
+        if !placed.is_empty() {
+            self.begin_deadline();
+        }
         for &address in placed {
             if self.rt().poison.is_some() {
                 return;
             }
             // A trap in there has poisoned the guest, which the next call is told.
             let _ = self.free(address);
+        }
+    }
+
+    /// Gives what runs next the whole deadline.
+    #[inline]
+    pub(crate) fn begin_deadline(&mut self) {
+        if let Some(ticks) = self.runtime().deadline {
+            self.store.set_epoch_deadline(ticks);
         }
     }
 }

@@ -392,18 +392,17 @@ impl<T: Send + 'static> Guard<'_, T> {
 /// Begins a turn: its deadline, and what was left to do.
 #[inline]
 fn begin<T: Send + 'static>(store: &mut Store<State<T>>, mail: &Mailbox) {
-    if let Some(ticks) = store.data().rt.deadline {
-        store.set_epoch_deadline(ticks);
-    }
     if let Some(letters) = mail.collect() {
         read(&mut GuestCx::of(store), letters);
     }
+    // Not before: what the letters free has a deadline of its own.
+    GuestCx::of(store).begin_deadline();
 }
 
 /// Does what calls asked for when they did not have the lock.
 #[cold]
 fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
-    let Letters { dropped, placed, mut wakers } = letters;
+    let Letters { dropped, mut placed, mut wakers } = letters;
     for (key, waker) in &mut wakers {
         if let Some(record) = cx.rt().parked.get_mut(*key) {
             std::mem::swap(&mut record.waker, waker);
@@ -415,10 +414,8 @@ fn read<T: Send + 'static>(cx: &mut GuestCx<'_, T>, letters: Letters) {
     // What was replaced goes last: to drop a waker may panic, as what follows may.
     drop(wakers);
     // This runs the guest, where an import may panic.
+    placed.extend(dropped.into_iter().flat_map(|(_, placed)| placed));
     cx.free_all(&placed);
-    for (_, placed) in dropped {
-        cx.free_all(&placed);
-    }
 }
 
 impl<T: Send + 'static> Deref for Guard<'_, T> {

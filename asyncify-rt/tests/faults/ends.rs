@@ -1,8 +1,12 @@
 //! Calls that end early: by a trap, by the host, by a deadline, by a limit.
 
 use std::fmt;
+use std::time::Duration;
 
-use asyncify_rt::{AsyncImports, Error, Guest, ImportResult, Limits, Trap};
+use asyncify_rt::private::{Direct, ExportFn, ExportLookup, ParamInfo, Ref};
+use asyncify_rt::{
+    AsyncImports, Error, ExportInfo, Exports, Guest, ImportResult, Limits, Place, Ticker, Trap,
+};
 use wasmtime::{Config, Engine, FuncType, Val, ValType};
 
 use crate::common::{
@@ -201,6 +205,79 @@ fn each_run_of_wasm_has_the_whole_deadline() {
     late();
     let nested = guest.try_with(|cx| cx.call::<(i32,), i32>("short", (1,)));
     assert_eq!(nested.unwrap().unwrap(), 2, "a call within `with` too");
+}
+
+/// What `#[asyncify::exports]` would make of a trait with `async fn text(&self, text: &str) -> i32`.
+struct Texts(ExportFn<(Ref<str>, ()), Direct, i32>);
+
+impl Exports for Texts {
+    const NAME: &'static str = "Texts";
+    const EXPORTS: &'static [ExportInfo] = &[ExportInfo::new::<Direct, i32>(
+        "text",
+        true,
+        &[ParamInfo::arg_by_ref::<str>("text", "&str")],
+        "i32",
+        "",
+    )];
+
+    fn from_guest_exports<T: Send + 'static>(lookup: &mut ExportLookup<'_, T>) -> Option<Self> {
+        lookup.function(&Self::EXPORTS[0]).map(Self)
+    }
+}
+
+/// A guest whose `text` waits, and then does not end. How many texts are not freed is kept at 0.
+fn texts(desk: &Desk, free: &str) -> (Guest, Ticker) {
+    let engine = epoch_engine();
+    let fields = format!(
+        r#"{WAIT} (memory (export "memory") 1) {RUN}
+        (func $count (param i32)
+          (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (local.get 0))))
+        (func (export "malloc") (param i32) (result i32) (call $count (i32.const 1)) (i32.const 1024))
+        (func (export "free") (param i32) {free} (call $count (i32.const -1)))
+        (func (export "text") (param i32) (param $len i32) (result i32)
+          (if REWINDING (then (drop (call $pop))))
+          (drop (call $wait (local.get $len)))
+          (if UNWINDING (then (call $push (i32.const 0)) (return (i32.const 0))))
+          (loop $again (br $again))
+          (i32.const 0))"#
+    );
+    let builder = Guest::builder(&module(&engine, &fields)).async_imports(desk.imports(&engine));
+    let builder = builder.place(Place::Grow).trap_keeps_guest().epoch_deadline(20);
+    let guest = block_on(builder.instantiate()).unwrap();
+    (guest, Ticker::start(&engine, Duration::from_millis(5)).unwrap())
+}
+
+#[test]
+fn what_was_placed_is_freed_after_the_deadline() {
+    let desk = Desk::new();
+    let (guest, _ticker) = texts(&desk, "");
+    let held = || guest.try_with(|cx| cx.read(0, 4).unwrap()[0]).unwrap();
+    let Texts(text) = guest.exports().unwrap();
+    for waits in [true, false] {
+        let mut call = text.call(("a text".to_owned(), ()));
+        if waits {
+            park(&mut call);
+            assert_eq!(held(), 1);
+        }
+        desk.answer(6);
+        assert!(matches!(fails(&mut call), Error::Deadline { .. }));
+        assert_eq!(held(), 0);
+    }
+}
+
+#[test]
+fn what_a_dropped_call_has_placed_takes_nothing_of_anothers_deadline() {
+    let desk = Desk::new();
+    let (guest, _ticker) = texts(&desk, "(loop $again (br $again))");
+    let Texts(text) = guest.exports().unwrap();
+    let mut calls = [0; 3].map(|_| text.call(("a text".to_owned(), ())));
+    calls.iter_mut().for_each(park);
+    drop(calls);
+    let mut run = call(&guest, "run", 5);
+    park(&mut run);
+    desk.answer(5);
+    assert_eq!(ends(&mut run), (ran(5),));
+    assert_eq!(guest.try_stats().unwrap().parked_calls, 0);
 }
 
 #[test]
