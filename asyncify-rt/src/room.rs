@@ -9,8 +9,6 @@ use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::module::{Allocator, Findings, PointerWidth};
 
-const PAGE: u64 = 64 << 10;
-
 /// Where the window and the shadow stacks' regions go.
 ///
 /// A memory that the host grows is not safe for every guest: Emscripten's heap takes all of it.
@@ -188,11 +186,15 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             }
             Source::Grow => {
                 let memory = self.rt().memory.ok_or(Error::NoMemory)?;
-                let pages = size.div_ceil(PAGE);
-                let grown = memory
+                let page = memory.page_size(&self.store);
+                // A page may be a single byte.
+                let end = memory.data_size(&self.store) as u64;
+                let start = end.next_multiple_of(ALIGN.into());
+                let pages = (start - end).saturating_add(size).div_ceil(page);
+                memory
                     .grow(&mut self.store, pages)
                     .map_err(|error| no_room(&format!("the memory cannot grow: {error}")))?;
-                Ok(grown * PAGE..(grown + pages) * PAGE)
+                Ok(start..end + pages * page)
             }
         }
     }

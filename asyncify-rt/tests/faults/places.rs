@@ -1,7 +1,7 @@
 //! Where the window goes, and what is told when there is no room.
 
 use asyncify_rt::{Error, Guest, Module, Place};
-use wasmtime::{Engine, StoreLimitsBuilder};
+use wasmtime::{Config, Engine, StoreLimitsBuilder};
 
 use crate::common::{
     Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, module, park, ran,
@@ -169,4 +169,26 @@ fn an_imported_memory_is_made_and_used() {
     assert_eq!(pages, 4);
     desk.answer(5);
     assert_eq!(ends(&mut run), (ran(5),));
+}
+
+#[test]
+fn a_memory_may_have_pages_of_one_byte() {
+    let desk = Desk::new();
+    let engine = Engine::new(Config::new().wasm_custom_page_sizes(true)).unwrap();
+    let memory = r#"(memory 1001 (pagesize 1))
+        (global $__stack_pointer (export "__stack_pointer") (mut i32) (i32.const 1000))"#;
+    let module = module(&engine, &format!("{WAIT} {RUN} {memory}"));
+    let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+    let guest = block_on(builder.region_size(1024).instantiate()).unwrap();
+    let mut calls = [5, 6, 7].map(|x| (x, call(&guest, "run", x)));
+    for (_, call) in &mut calls {
+        park(call);
+    }
+    // To a multiple of 16, the window, and two regions.
+    let size = guest.try_with(|cx| cx.memory().len() as u64).unwrap();
+    assert_eq!(size, 1008 + WINDOW + 2 * 1024);
+    for (x, call) in &mut calls {
+        desk.answer(*x);
+        assert_eq!(ends(call), (ran(*x),));
+    }
 }
