@@ -1,5 +1,7 @@
 //! What a host's types and functions can do with the guest in hand.
 
+use std::time::{Duration, Instant};
+
 use asyncify::{FromGuest, Guest, GuestCx, IntoGuest, Module, Trap};
 use wasmtime::Engine;
 
@@ -86,5 +88,24 @@ fn without_a_memory_nothing_grows() {
     futures::executor::block_on(async {
         let guest = Guest::builder(&module).instantiate().await.unwrap();
         assert_eq!(guest.with(|cx| cx.grow_memory(1)).await.unwrap(), None);
+    });
+}
+
+/// What is told of a table does not take longer the larger the guest has made it.
+#[test]
+fn a_large_table_is_not_gone_through() {
+    let guest = r#"
+        (module
+            (table (export "table") 100000000 funcref)
+            (elem (i32.const 7) func 0)
+            (func))"#;
+    let module = Module::new(&Engine::default(), guest).unwrap();
+    futures::executor::block_on(async {
+        let guest = Guest::builder(&module).instantiate().await.unwrap();
+        let start = Instant::now();
+        let error = guest.with(|cx| cx.call_table::<(), ()>("table", 8, ()).unwrap_err()).await;
+        let text = "the guest exports no function `table[8]`; it exports `table[7]`";
+        assert_eq!(error.unwrap().to_string(), text);
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     });
 }
