@@ -79,6 +79,8 @@ pub(crate) fn check_imports<T: Send + 'static>(
     linker: &Linker<State<T>>,
     store: &mut Store<State<T>>,
 ) -> Result<()> {
+    /// A guest may ask for any number of imports.
+    const COMPARED: usize = 100;
     let mut mismatches = Vec::new();
     for import in module.wasmtime().imports() {
         let (wanted, name) = (import.ty(), format!("{}.{}", import.module(), import.name()));
@@ -105,7 +107,8 @@ pub(crate) fn check_imports<T: Send + 'static>(
         return Ok(());
     }
     let spare = spare_functions(module, linker, store);
-    for mismatch in mismatches.iter_mut().filter(|mismatch| mismatch.defined.is_none()) {
+    let undefined = mismatches.iter_mut().filter(|mismatch| mismatch.defined.is_none());
+    for mismatch in undefined.take(COMPARED) {
         let similar = nearest(&mismatch.import, spare.iter().map(String::as_str));
         mismatch.similar = similar.map(str::to_owned);
     }

@@ -32,13 +32,16 @@ pub(crate) fn nearest<'a>(name: &str, present: impl Iterator<Item = &'a str>) ->
     near.min().map(|(_, other)| other)
 }
 
+/// No slip is further off.
+const FEW: usize = 2;
+
 /// How far `other` is from `wanted`, if that is no further than a slip leads.
 fn slips(wanted: &str, other: &str) -> Option<usize> {
     // What differs by its number is another one of a row, not a slip.
     let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
     let few = |wanted: &str, other: &str| {
         let slips = distance(wanted, other);
-        let slipped = slips <= 2 && slips * 2 < wanted.len() && letters(wanted) != letters(other);
+        let slipped = slips <= FEW && slips * 2 < wanted.len() && letters(wanted) != letters(other);
         slipped.then_some(slips)
     };
     match (wanted.split_once('.'), other.split_once('.')) {
@@ -52,8 +55,13 @@ fn slips(wanted: &str, other: &str) -> Option<usize> {
     }
 }
 
-/// How many letters must be added, taken away or changed.
+/// How many letters must be added, taken away or changed: at least so many where one name is much
+/// longer. A guest's may be as long as it likes.
 fn distance(from: &str, to: &str) -> usize {
+    let longer = from.chars().count().abs_diff(to.chars().count());
+    if longer > FEW {
+        return longer;
+    }
     let first = (0..=to.chars().count()).collect();
     let last: Vec<usize> = from.chars().enumerate().fold(first, |above, (i, a)| {
         let mut left = i + 1;

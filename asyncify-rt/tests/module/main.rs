@@ -394,6 +394,29 @@ fn callers_that_binaryen_instrumented_look_at_the_state() {
     }
 }
 
+/// Names are compared with those of the host's functions: all that are long, or many, would take
+/// minutes.
+#[test]
+fn many_imports_that_nobody_defines_are_told_at_once() {
+    let engine = Engine::default();
+    let start = Instant::now();
+    for (many, length) in [(20_000, 11), (100, 20_000)] {
+        let import = |number| format!(r#"(import "env" "{number:a>length$}" (func))"#);
+        let module = format!("(module {})", (0..many).map(import).collect::<String>());
+        let module = Module::new(&engine, module).unwrap();
+        let builder = Guest::builder(&module).link(|linker| {
+            (0..40).try_for_each(|number| {
+                linker.func_wrap("env", &format!("function_{number}"), || {}).map(drop)
+            })
+        });
+        let Err(Error::Imports(mismatches)) = block_on(builder.instantiate()) else {
+            panic!("they are defined");
+        };
+        assert_eq!(mismatches.len(), many);
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
 /// What is looked up once for each export takes hours where it is looked up in a list.
 #[test]
 fn many_exports_take_no_longer_each() {
