@@ -437,6 +437,10 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
         if let Some(parked) = &mut progress.parked {
             std::task::ready!(parked.poll(target.guest(), cx));
         }
+        if nesting::puts_off() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let mut output = None;
         let ran = target.guest().poll_with(cx, |guest| progress.run(&**target, guest, &mut output));
         match (std::task::ready!(ran), output) {

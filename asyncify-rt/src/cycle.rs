@@ -28,6 +28,7 @@ use wasmtime::{AsContextMut, StoreContextMut, Trap};
 use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
+use crate::nesting;
 use crate::parked::{Key, Record};
 use crate::shadow_stack::Frame;
 use crate::state::{Pending, Resuming, Runtime, State, Suspended};
@@ -132,7 +133,7 @@ where
     T: Send + 'static,
 {
     let panicking = Panicking { cx, frame };
-    let result = invoke(panicking.cx.store.as_context_mut());
+    let result = nesting::run(|| invoke(panicking.cx.store.as_context_mut()));
     std::mem::forget(panicking);
     let returned = cx.rt().machine.returned();
     let error: Error = match (result, returned) {

@@ -2,10 +2,23 @@
 //!
 //! Each of them is polled within the one around it, so that a guest which could nest them without
 //! end would run its host out of stack.
+//!
+//! And how many guests run within each other, because an import that is polled for the first time,
+//! on its guest's stack, calls another guest. Each of them may take as much of the thread's stack
+//! as the engine gives to wasm, so there are not many.
 
 use std::cell::Cell;
 
-thread_local!(static DEPTH: Cell<usize> = const { Cell::new(0) });
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The guests that run, and how many calls were put off since the last of them began.
+    static RUNS: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// Two of wasmtime's stacks for wasm, 512 KiB each, fit the 2 MiB that most threads have.
+const RUNS_WITHIN: u32 = 2;
+/// An executor that blocks in an import would ask for ever.
+const PUT_OFF: u32 = 1_000;
 
 /// The calls around the one that this thread polls.
 pub(crate) fn depth() -> usize {
@@ -24,4 +37,32 @@ pub(crate) fn within<R>(f: impl FnOnce() -> R) -> R {
     DEPTH.set(DEPTH.get() + 1);
     let _within = Within;
     f()
+}
+
+/// Runs a guest, which is within those that run on this thread.
+#[inline]
+pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
+    /// Ends also when `f` panics.
+    struct Run((u32, u32));
+    impl Drop for Run {
+        fn drop(&mut self) {
+            RUNS.set(self.0);
+        }
+    }
+    let around = RUNS.get();
+    let _run = Run(around);
+    RUNS.set((around.0 + 1, 0));
+    f()
+}
+
+/// Whether a call is to be polled later: when the imports around it have parked, their guests are
+/// on the stack no more.
+#[inline]
+pub(crate) fn puts_off() -> bool {
+    let (runs, times) = RUNS.get();
+    let puts_off = runs >= RUNS_WITHIN && times < PUT_OFF;
+    if puts_off {
+        RUNS.set((runs, times + 1));
+    }
+    puts_off
 }

@@ -1,7 +1,13 @@
-//! A guest that recurses without end.
+//! Guests that recurse: one without end, and several within each other.
 
-use asyncify_rt::{Error, Guest, Module};
-use wasmtime::{Config, Engine, Trap};
+mod common;
+
+use std::task::Poll;
+
+use asyncify_rt::{AsyncImports, Error, Guest, Module};
+use wasmtime::{Config, Engine, Trap, Val, ValType};
+
+use common::{block_on, call, import, module, poll, trust};
 
 #[test]
 fn an_endless_recursion_is_named() {
@@ -26,4 +32,49 @@ fn an_endless_recursion_is_named() {
         assert!(matches!(nested, Err(Error::StackOverflow { .. })));
         assert!(guest.is_poisoned().await.unwrap());
     });
+}
+
+/// `deep(x)` recurses x times, and then awaits what `next` does.
+const DEEP: &str = r#"
+    (import "env" "next" (func $next (result i32))) (memory 1)
+    (func $deep (export "deep") (param $x i32) (result i32) (local $answer i32)
+      (if REWINDING (then (local.set $x (call $pop))))
+      (if (local.get $x)
+        (then (local.set $answer (call $deep (i32.sub (local.get $x) (i32.const 1)))))
+        (else (local.set $answer (call $next))))
+      (if UNWINDING (then (call $push (local.get $x))))
+      (local.get $answer))"#;
+
+/// A guest whose `next` answers one more than the next guest's `deep(depth)`.
+fn before(module: &Module, next: Option<Guest>, depth: i32) -> Guest {
+    let mut imports = AsyncImports::new();
+    let engine = module.wasmtime().engine();
+    import(&mut imports, engine, "next", &[], &[ValType::I32], move |_| {
+        let next = next.clone();
+        async move {
+            let answer = match next {
+                Some(next) => call(&next, "deep", depth).await?.0 + 1,
+                None => 1,
+            };
+            Ok(vec![Val::I32(answer)])
+        }
+    });
+    trust(module, imports)
+}
+
+/// Each takes nearly all of the stack that it may, which is a quarter of the thread's.
+#[test]
+fn guests_within_each_other_do_not_use_up_the_stack() {
+    const GUESTS: i32 = 12;
+    let chain = || {
+        let module = module(&Engine::default(), DEEP);
+        let fits = |depth: &i32| {
+            matches!(poll(&mut call(&before(&module, None, 0), "deep", *depth)), Poll::Ready(Ok(_)))
+        };
+        let deepest = (1..1_000).map(|depth| 1_000 * depth).take_while(fits).last().unwrap();
+        let last = (0..GUESTS).fold(None, |next, _| Some(before(&module, next, deepest)));
+        assert_eq!(block_on(call(&last.unwrap(), "deep", deepest)).unwrap(), (GUESTS,));
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(chain);
+    thread.unwrap().join().unwrap();
 }
