@@ -226,21 +226,27 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
     pub fn place(&mut self, bytes: &[u8]) -> Result<Slice> {
-        let no_room = || Error::NoRoom {
+        let no_room = |reason: &str| Error::NoRoom {
             what: "a value",
             size: bytes.len() as u64,
-            reason: "it is too large for a 32-bit guest".to_owned(),
+            reason: reason.to_owned(),
         };
-        let len = u32::try_from(bytes.len()).map_err(|_| no_room())?;
+        let too_large = |_| no_room("it is too large for a 32-bit guest");
+        let len = u32::try_from(bytes.len()).map_err(too_large)?;
         if len == 0 {
             return Ok(Slice { ptr: 0, len });
         }
-        let ptr = u32::try_from(self.allocate("a value", len.into())?).map_err(|_| no_room())?;
+        let address = self.allocate("a value", len.into())?;
+        let Ok(ptr) = u32::try_from(address) else {
+            self.release(address)?;
+            return Err(no_room("its allocator answered an address above 4 GiB"));
+        };
         if let Some(placed) = &mut self.rt().run.placed {
             placed.push(ptr);
         }
         let place = memory::slice_mut(self.memory_mut(), ptr.into(), len.into());
-        place.map_err(|_| no_room())?.copy_from_slice(bytes);
+        let outside = |_| no_room("its allocator answered an address outside the memory");
+        place.map_err(outside)?.copy_from_slice(bytes);
         Ok(Slice { ptr, len })
     }
 

@@ -1,6 +1,6 @@
 //! Where the window goes, and what is told when there is no room.
 
-use asyncify_rt::{Error, Guest, Module, Place};
+use asyncify_rt::{Error, Guest, GuestCx, Module, Place};
 use wasmtime::{Config, Engine, StoreLimitsBuilder};
 
 use crate::common::{
@@ -191,4 +191,31 @@ fn a_memory_may_have_pages_of_one_byte() {
         desk.answer(*x);
         assert_eq!(ends(call), (ran(*x),));
     }
+}
+
+#[test]
+fn a_value_that_is_placed_above_4_gib_is_freed_and_told() {
+    let engine = Engine::default();
+    let fields = r#"(module (memory i64 65537)
+        (global $taken (mut i32) (i32.const 0))
+        (func (export "taken") (result i32) (global.get $taken))
+        (func (export "malloc") (param i64) (result i64)
+          (global.set $taken (i32.add (global.get $taken) (i32.const 1)))
+          (i64.const 0x100000000))
+        (func (export "free") (param i64)
+          (global.set $taken (i32.sub (global.get $taken) (i32.const 1)))))"#;
+    let module = Module::new(&engine, fields).unwrap();
+    let guest = block_on(Guest::builder(&module).instantiate()).unwrap();
+    let placed = |cx: &mut GuestCx<'_, ()>| {
+        (cx.place(b"a text").unwrap_err(), cx.call::<(), i32>("taken", ()).unwrap())
+    };
+    let (error, taken) = guest.try_with(placed).unwrap();
+    assert_error!(
+        error,
+        Error::NoRoom { what: "a value", size: 6, .. },
+        format!(
+            "no room for a value of 6 bytes in the guest: its allocator answered an address above 4 GiB; {WAYS_OUT}"
+        )
+    );
+    assert_eq!(taken, 0);
 }
