@@ -294,6 +294,9 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// # Errors
     /// [`Error::GuestGone`] if the guest is being made or dropped.
     ///
+    /// # Panics
+    /// If `func` belongs to another store.
+    ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};
     /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
