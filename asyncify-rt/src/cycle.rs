@@ -28,7 +28,6 @@ use wasmtime::{AsContextMut, StoreContextMut, Trap};
 use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
-use crate::nesting;
 use crate::parked::{Key, Record};
 use crate::shadow_stack::Frame;
 use crate::state::{Pending, Resuming, Runtime, State, Suspended};
@@ -133,7 +132,7 @@ where
     T: Send + 'static,
 {
     let panicking = Panicking { cx, frame };
-    let result = nesting::run(|| invoke(panicking.cx.store.as_context_mut()));
+    let result = invoke(panicking.cx.store.as_context_mut());
     std::mem::forget(panicking);
     let returned = cx.rt().machine.returned();
     let error: Error = match (result, returned) {
@@ -171,13 +170,12 @@ impl<T: Send + 'static> Drop for Panicking<'_, '_, T> {
 #[inline]
 fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<()> {
     check_state(cx, Phase::Normal)?;
-    let resumed = cx.rt().run.key.is_some();
-    cx.leave_stack(frame, resumed)?;
     let rt = cx.rt();
-    if let Some(key) = rt.run.key.take() {
+    let key = rt.run.key.take();
+    if let Some(key) = key {
         rt.parked.remove(key);
     }
-    Ok(())
+    Ok(cx.leave_stack(frame, key.is_some())?)
 }
 
 /// Makes a record of a call whose frames are in the window.

@@ -11,12 +11,13 @@ use std::cell::Cell;
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// The guests that run, and how many calls were put off since the last of them began.
-    static RUNS: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    /// The imports that are polled on their guests' stacks, and how many calls were put off since
+    /// the last of them began.
+    static INSIDE: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
 /// Two of wasmtime's stacks for wasm, 512 KiB each, fit the 2 MiB that most threads have.
-const RUNS_WITHIN: u32 = 2;
+const GUESTS: u32 = 2;
 /// An executor that blocks in an import would ask for ever.
 const PUT_OFF: u32 = 1_000;
 
@@ -25,7 +26,7 @@ pub(crate) fn depth() -> usize {
     DEPTH.get()
 }
 
-/// Polls what a call waits in: the calls that are polled by `f` are within that call.
+/// Polls what a parked call waits for.
 pub(crate) fn within<R>(f: impl FnOnce() -> R) -> R {
     /// Ends also when `f` panics.
     struct Within;
@@ -39,30 +40,33 @@ pub(crate) fn within<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Runs a guest, which is within those that run on this thread.
-#[inline]
-pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
-    /// Ends also when `f` panics.
-    struct Run((u32, u32));
-    impl Drop for Run {
-        fn drop(&mut self) {
-            RUNS.set(self.0);
-        }
+/// An import is polled on its guest's stack, as long as this is there.
+pub(crate) struct Inside((u32, u32));
+
+impl Inside {
+    #[inline]
+    pub(crate) fn enter() -> Self {
+        let around = INSIDE.get();
+        INSIDE.set((around.0 + 1, 0));
+        Self(around)
     }
-    let around = RUNS.get();
-    let _run = Run(around);
-    RUNS.set((around.0 + 1, 0));
-    f()
+}
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        INSIDE.set(self.0);
+    }
 }
 
 /// Whether a call is to be polled later: when the imports around it have parked, their guests are
 /// on the stack no more.
 #[inline]
 pub(crate) fn puts_off() -> bool {
-    let (runs, times) = RUNS.get();
-    let puts_off = runs >= RUNS_WITHIN && times < PUT_OFF;
+    let (guests, times) = INSIDE.get();
+    let puts_off = guests >= GUESTS && times < PUT_OFF;
     if puts_off {
-        RUNS.set((runs, times + 1));
+        INSIDE.set((guests, times + 1));
     }
     puts_off
 }

@@ -12,6 +12,7 @@ use wasmtime::Val;
 use super::ImportInfo;
 use crate::error::{Error, Result, Trap};
 use crate::lock::Holder;
+use crate::nesting::Inside;
 use crate::state::{Pending, Suspended};
 
 /// Polls a future inside its import: what it asks of the guest in there is to wait.
@@ -22,14 +23,14 @@ fn poll_inside<F: Future + ?Sized>(
     holder: &Holder,
 ) -> Poll<F::Output> {
     /// Ends also when the future panics.
-    struct Polling<'a>(&'a Holder);
+    struct Polling<'a>(&'a Holder, #[allow(dead_code, reason = "it is dropped")] Inside);
     impl Drop for Polling<'_> {
         fn drop(&mut self) {
             self.0.set_polling(false);
         }
     }
     holder.set_polling(true);
-    let _polling = Polling(holder);
+    let _polling = Polling(holder, Inside::enter());
     future.poll(&mut Context::from_waker(waker))
 }
 
