@@ -64,6 +64,11 @@ pub trait GuestError {
 /// assert_eq!(store.take(-5).await?, Err(StoreError::Other(-5)));
 /// # Ok::<(), asyncify::Error>(()) }).unwrap();
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be made from a code of the guest's",
+    label = "not an error that a guest can return",
+    note = "use `asyncify::Errno`, or implement `asyncify::FromGuestError` for a type of your own; that the call itself may fail is not declared: every call is awaited to an `asyncify::Result`"
+)]
 pub trait FromGuestError: Sized {
     /// The error with this code.
     fn from_code(code: i32) -> Self;
