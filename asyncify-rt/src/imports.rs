@@ -39,7 +39,8 @@ use crate::state::State;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` offers no imports",
-    note = "annotate its `impl` block with `#[asyncify::imports(module = \"…\")]`"
+    note = "annotate its `impl` block with `#[asyncify::imports(module = \"…\")]`",
+    note = "a host in an `Arc` goes to `shared_imports`, and `AsyncImports` to `async_imports`"
 )]
 pub trait Imports: Sized + 'static {
     /// Every import of the block.
