@@ -16,9 +16,10 @@ use crate::attr::Attrs;
 use crate::errors::Errors;
 use crate::model::{Exports, Function, Imports, type_text};
 use functions::{
-    borrows_only_at_the_top, data_stays_in_the_store, export_is_concrete, has_few_params,
-    has_no_qualifiers, has_the_guest_at_hand, import_is_concrete, is_copied, is_named,
-    is_written_out, result_is_owned, shares_the_host, takes_the_guest, writes_through_a_buffer,
+    borrows_for_the_call, borrows_only_at_the_top, data_stays_in_the_store, export_is_concrete,
+    has_few_params, has_no_qualifiers, has_the_guest_at_hand, import_is_concrete, is_copied,
+    is_named, is_written_out, result_is_owned, shares_the_host, takes_the_guest,
+    writes_through_a_buffer,
 };
 use types::Parts;
 
@@ -51,6 +52,8 @@ pub(crate) fn imports(block: &Imports<'_>, errors: &mut Errors) {
             if concrete {
                 borrows_only_at_the_top(param, errors);
             }
+            // What is lent is lent for one call.
+            borrows_for_the_call(param, errors);
             // The guest's memory may move while an import waits.
             writes_through_a_buffer(param, errors);
         }

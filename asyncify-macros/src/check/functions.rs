@@ -1,7 +1,7 @@
 //! The rules about one function, its parameters and its result.
 
 use quote::ToTokens;
-use syn::{GenericParam, Generics, Pat, ReceiverKind, Safety, Type};
+use syn::{GenericParam, Generics, Pat, ReceiverKind, Safety, Type, TypeReference};
 
 use super::types::{Parts, mention};
 use crate::errors::Errors;
@@ -215,6 +215,24 @@ pub(super) fn borrows_only_at_the_top(param: &Param<'_>, errors: &mut Errors) {
             format!(
                 "only a whole parameter can borrow, as `&str` and `&[u8]` do; `{}` must own what it holds",
                 type_text(param.ty)
+            ),
+        );
+    }
+}
+
+pub(super) fn borrows_for_the_call(param: &Param<'_>, errors: &mut Errors) {
+    let Type::Reference(reference) = bare(&param.original.ty) else {
+        return;
+    };
+    if let Some(lifetime) =
+        reference.lifetime.as_ref().filter(|lifetime| lifetime.ident == "static")
+    {
+        let lent = TypeReference { lifetime: None, ..reference.clone() };
+        errors.at(
+            lifetime,
+            format!(
+                "what a guest passes is lent for one call, not for ever; write `{}`",
+                type_text(&lent)
             ),
         );
     }

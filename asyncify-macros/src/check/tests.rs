@@ -62,6 +62,7 @@ fn imports() {
                 &["an import has no `impl Trait`", "`Self` is no type"],
             ),
             ("fn f(a: Option<Cow<'_, str>>) {}", &["only a whole parameter can borrow"]),
+            ("fn f(a: &'static str) {}", &["what a guest passes is lent for one call"]),
             ("fn f(a: &mut [u8]) {}", &["`&mut [u8]` cannot be lent"]),
             ("fn f(a: &mut View<'_>) {}", &["`&mut View<'_>` cannot be lent"]),
             ("fn f() -> impl Future<Output = u32> {}", &["a function that waits is an `async fn`"]),
