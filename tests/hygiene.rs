@@ -77,7 +77,10 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(Host::IMPORTS[0].params[0].name, "host");
         let names: Vec<_> = exports::<AppExports>().iter().map(|export| export.0).collect();
-        assert_eq!(names, ["call", "clone", "lookup", "type", "by_system", "out_of_use"]);
+        assert_eq!(
+            names,
+            ["call", "clone", "lookup", "type", "by_system", "out_of_use", "onEvent"]
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::attr::Attrs;
 use crate::check::types::Parts;
 use crate::errors::Errors;
 use crate::expand::{self, hidden};
-use crate::model::{Exports, Function, Imports, cfgs};
+use crate::model::{Exports, Function, Imports, allowed, cfgs};
 
 /// The block, and a host without imports.
 pub(crate) fn imports(block: &Imports<'_>, errors: Errors) -> TokenStream {
@@ -83,7 +83,7 @@ pub(crate) fn exports(list: &Exports<'_>, errors: Errors) -> TokenStream {
     let (vis, name) = (&list.original.vis, expand::exports::struct_name(list));
     let docs = expand::exports::struct_docs(list);
     let trait_name = list.original.ident.to_string();
-    let cfgs = cfgs(&list.original.attrs);
+    let (cfgs, allowed) = (cfgs(&list.original.attrs), allowed(&list.original.attrs));
     // The trait's own parameters mean nothing in the struct.
     let concrete = list.original.generics.params.is_empty();
     let methods = list.functions.iter().filter(|_| concrete);
@@ -93,6 +93,7 @@ pub(crate) fn exports(list: &Exports<'_>, errors: Errors) -> TokenStream {
         &cfgs,
         &quote! {
             #[automatically_derived]
+            #(#allowed)*
             impl #name {
                 #(#methods)*
             }
@@ -117,6 +118,7 @@ pub(crate) fn exports(list: &Exports<'_>, errors: Errors) -> TokenStream {
         #(#cfgs)*
         #docs
         #[allow(dead_code)]
+        #(#allowed)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #name {
             never: ::core::convert::Infallible,

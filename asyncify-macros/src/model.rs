@@ -106,6 +106,11 @@ impl<'a> Function<'a> {
         cfgs(self.others)
     }
 
+    /// The lints that it allows.
+    pub(crate) fn allowed(&self) -> Vec<Attribute> {
+        allowed(self.others)
+    }
+
     pub(crate) fn docs(&self) -> String {
         docs(self.others)
     }
@@ -196,15 +201,38 @@ fn guest_param(sig: &Signature) -> Option<&PatType> {
 
 /// The conditions among the attributes, those inside `cfg_attr` too.
 pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
-    let conditions = attrs.iter().filter_map(|attr| {
-        if attr.path().is_ident("cfg") {
-            return Some(attr.clone());
+    only(attrs, |meta| meta.path().is_ident("cfg").then(|| meta.clone()))
+}
+
+/// The lints that are allowed, those inside `cfg_attr` too.
+pub(crate) fn allowed(attrs: &[Attribute]) -> Vec<Attribute> {
+    only(attrs, allow)
+}
+
+/// An `allow`, which an `expect` becomes: what is expected of an item may not be found in what is
+/// made of it.
+pub(crate) fn allow(meta: &Meta) -> Option<Meta> {
+    match meta {
+        Meta::List(list) if list.path.is_ident("allow") => Some(meta.clone()),
+        Meta::List(list) if list.path.is_ident("expect") => {
+            let lints = &list.tokens;
+            Some(parse_quote!(allow(#lints)))
+        }
+        _ => None,
+    }
+}
+
+/// What `of` makes of the attributes, also of those inside `cfg_attr`.
+pub(crate) fn only(attrs: &[Attribute], of: impl Fn(&Meta) -> Option<Meta>) -> Vec<Attribute> {
+    let made = attrs.iter().filter_map(|attr| {
+        if let Some(meta) = of(&attr.meta) {
+            return Some(parse_quote!(#[#meta]));
         }
         let (predicate, metas) = conditional(attr)?;
-        let cfgs: Vec<_> = metas.into_iter().filter(|meta| meta.path().is_ident("cfg")).collect();
-        (!cfgs.is_empty()).then(|| parse_quote!(#[cfg_attr(#predicate, #(#cfgs),*)]))
+        let metas: Vec<_> = metas.iter().filter_map(&of).collect();
+        (!metas.is_empty()).then(|| parse_quote!(#[cfg_attr(#predicate, #(#metas),*)]))
     });
-    conditions.collect()
+    made.collect()
 }
 
 /// The predicate of a `cfg_attr`, and the attributes it stands for.

@@ -79,10 +79,25 @@ pub(crate) trait App {
     async fn by_system(&self, handle: u64);
     #[cfg(any())]
     async fn never(&self, nothing: Nothing) -> Nothing;
+    #[cfg_attr(all(), cfg(any()))]
+    fn nor_this(&self, nothing: Nothing);
     #[deprecated]
     #[must_use]
     async fn out_of_use(&self) -> u32;
+    #[allow(non_snake_case, clippy::too_many_arguments)]
+    async fn onEvent(&self, a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, theLast: u8);
 }
+
+/// What its names and types are warned of is allowed in what is made of it, too.
+#[asyncify::exports]
+#[expect(non_camel_case_types, deprecated, reason = "the guest's names")]
+pub trait old_app {
+    async fn run(&self, handle: Handle) -> Handle;
+    fn stop(&self, handle: Handle) -> Handle;
+}
+
+#[deprecated]
+type Handle = u32;
 
 #[asyncify::exports]
 trait Unused {

@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Pat, Visibility};
 
 use super::{Runtime, arg, checked, hidden, kinds, mode, nested, param_infos, result, result_text};
-use crate::model::{Exports, Function, Kind, Param, cfgs, krate};
+use crate::model::{Exports, Function, Kind, Param, allow, allowed, cfgs, krate, only};
 
 // Input:
 //     trait App {
@@ -37,21 +37,25 @@ use crate::model::{Exports, Function, Kind, Param, cfgs, krate};
 //
 // A type that cannot cross is an error of `__EXPORT_0`, on that type; `Checked` around the three
 // types of the field keeps it from being said again wherever the field is used.
+//
+// What the trait and its functions allow is allowed in what is made of them: names and types are the
+// same, and so is what a lint says of them.
 pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
     let krate = krate(list.attrs);
     let (runtime, rt) = (Runtime::Full(&krate), Runtime::Short);
-    let cfgs = cfgs(&list.original.attrs);
+    let (cfgs, allowed) = (cfgs(&list.original.attrs), allowed(&list.original.attrs));
     let the_trait = the_trait(list);
     let (struct_docs, vis, name) = (struct_docs(list), &list.original.vis, struct_name(list));
     let trait_name = list.original.ident.to_string();
 
     let functions = || list.functions.iter().enumerate();
     let fields = functions().map(|(index, function)| {
-        let (cfgs, ident, info) = (function.cfgs(), function.ident(), info_name(index));
+        let (field, info) = (field(function), info_name(index));
+        let (cfgs, allowed) = (function.cfgs(), function.allowed());
         let [args, mode, result] =
             [kinds(runtime, function), mode(runtime, function), result(function)]
                 .map(|ty| checked(runtime, &quote!(#name::#info), &ty));
-        quote!(#(#cfgs)* #ident: #runtime::ExportFn<#args, #mode, #result>)
+        quote!(#(#cfgs)* #(#allowed)* #field: #runtime::ExportFn<#args, #mode, #result>)
     });
     let infos = functions().map(|(index, function)| info(rt, index, function));
     let methods = functions().map(|(_, function)| method(rt, vis, function));
@@ -74,6 +78,7 @@ pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
         &cfgs,
         &quote! {
             #[automatically_derived]
+            #(#allowed)*
             impl #name {
                 #(#infos)*
                 #(#methods)*
@@ -99,6 +104,7 @@ pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
         #(#cfgs)*
         #struct_docs
         #[allow(dead_code, unused_qualifications)]
+        #(#allowed)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #name {
             #(#fields,)*
@@ -208,10 +214,21 @@ fn method(rt: Runtime<'_>, vis: &Visibility, function: &Function<'_>) -> TokenSt
     }
 }
 
-/// What a caller is told about the function.
-pub(crate) fn carried<'a>(function: &Function<'a>) -> impl Iterator<Item = &'a Attribute> {
+/// The function's name, as one that the user did not type: what a lint says of it was told at the
+/// trait, and for a field it asks only what the struct allows.
+fn field(function: &Function<'_>) -> Ident {
+    let mut field = function.ident().clone();
+    field.set_span(Span::call_site().located_at(field.span()));
+    field
+}
+
+/// What the method has of the function: what a caller is told about it, and what it is allowed.
+pub(crate) fn carried(function: &Function<'_>) -> Vec<Attribute> {
     let carried = ["cfg", "doc", "must_use", "deprecated"];
-    function.others.iter().filter(move |attr| carried.iter().any(|name| attr.path().is_ident(name)))
+    only(function.others, |meta| {
+        let as_it_is = carried.iter().any(|name| meta.path().is_ident(name));
+        if as_it_is { Some(meta.clone()) } else { allow(meta) }
+    })
 }
 
 pub(crate) fn method_docs(function: &Function<'_>) -> Option<TokenStream> {

@@ -1,5 +1,6 @@
 #[allow(async_fn_in_trait, dead_code)]
 /// An application.
+#[expect(non_snake_case, reason = "the guest's names")]
 pub(crate) trait App {
     /// Works on so many pages.
     #[must_use]
@@ -12,11 +13,15 @@ pub(crate) trait App {
     ) -> Result<String, Errno>;
     #[cfg(feature = "extra")]
     fn version(&self);
+    #[allow(clippy::too_many_arguments)]
+    #[cfg_attr(unix, cfg(feature = "extra"), inline, must_use)]
+    async fn onEvent(&self, theEvent: u32);
 }
 /// The guest's exports that [`App`] lists, made by `guest.exports()`.
 ///
 /// An application.
 #[allow(dead_code, unused_qualifications)]
+#[allow(non_snake_case, reason = "the guest's names")]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub(crate) struct AppExports {
     run: ::asyncify::__private::ExportFn<
@@ -59,11 +64,25 @@ pub(crate) struct AppExports {
         >,
         ::asyncify::__private::Checked<{ AppExports::__EXPORT_2.suspending }, ()>,
     >,
+    #[cfg_attr(unix, cfg(feature = "extra"))]
+    #[allow(clippy::too_many_arguments)]
+    onEvent: ::asyncify::__private::ExportFn<
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_3.suspending },
+            (::asyncify::__private::Val<u32>, ()),
+        >,
+        ::asyncify::__private::Checked<
+            { AppExports::__EXPORT_3.suspending },
+            ::asyncify::__private::Direct,
+        >,
+        ::asyncify::__private::Checked<{ AppExports::__EXPORT_3.suspending }, ()>,
+    >,
 }
 #[allow(dead_code, deprecated, unused_qualifications, unused_variables)]
 const _: () = {
     use ::asyncify::__private as __rt;
     #[automatically_derived]
+    #[allow(non_snake_case, reason = "the guest's names")]
     impl AppExports {
         const __EXPORT_0: __rt::ExportInfo = __rt::ExportInfo::new::<
             __rt::Direct,
@@ -94,6 +113,17 @@ const _: () = {
             __rt::Direct,
             (),
         >("version", false, &[], "", "");
+        #[cfg_attr(unix, cfg(feature = "extra"))]
+        const __EXPORT_3: __rt::ExportInfo = __rt::ExportInfo::new::<
+            __rt::Direct,
+            (),
+        >(
+            "onEvent",
+            true,
+            &[__rt::ParamInfo::arg_val::<u32>("theEvent", "u32")],
+            "",
+            "",
+        );
         /// Works on so many pages.
         #[must_use]
         #[inline]
@@ -124,6 +154,13 @@ const _: () = {
         > + ::core::marker::Send + use<'_> {
             self.version.call_plain(())
         }
+        #[allow(clippy::too_many_arguments)]
+        #[cfg_attr(unix, cfg(feature = "extra"), must_use)]
+        /// Calls the guest's `onEvent`.
+        #[inline]
+        pub(crate) fn onEvent(&self, theEvent: u32) -> __rt::Call<()> {
+            self.onEvent.call((theEvent, ()))
+        }
     }
     #[automatically_derived]
     impl __rt::Exports for AppExports {
@@ -133,6 +170,8 @@ const _: () = {
             Self::__EXPORT_1,
             #[cfg(feature = "extra")]
             Self::__EXPORT_2,
+            #[cfg_attr(unix, cfg(feature = "extra"))]
+            Self::__EXPORT_3,
         ];
         fn from_guest_exports<__T: ::core::marker::Send + 'static>(
             lookup: &mut __rt::ExportLookup<'_, __T>,
@@ -141,11 +180,15 @@ const _: () = {
             let arg1 = lookup.function(&Self::__EXPORT_1);
             #[cfg(feature = "extra")]
             let arg2 = lookup.function(&Self::__EXPORT_2);
+            #[cfg_attr(unix, cfg(feature = "extra"))]
+            let arg3 = lookup.function(&Self::__EXPORT_3);
             ::core::option::Option::Some(Self {
                 run: arg0?,
                 greet: arg1?,
                 #[cfg(feature = "extra")]
                 version: arg2?,
+                #[cfg_attr(unix, cfg(feature = "extra"))]
+                onEvent: arg3?,
             })
         }
     }

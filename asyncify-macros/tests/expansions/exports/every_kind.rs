@@ -1,5 +1,6 @@
 /// An application.
 #[asyncify::exports]
+#[expect(non_snake_case, reason = "the guest's names")]
 pub(crate) trait App {
     /// Works on so many pages.
     #[must_use]
@@ -10,4 +11,8 @@ pub(crate) trait App {
 
     #[cfg(feature = "extra")]
     fn version(&self);
+
+    #[allow(clippy::too_many_arguments)]
+    #[cfg_attr(unix, cfg(feature = "extra"), inline, must_use)]
+    async fn onEvent(&self, theEvent: u32);
 }
