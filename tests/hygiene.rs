@@ -8,6 +8,8 @@
 
 extern crate asyncify as renamed;
 
+#[path = "hygiene/constants.rs"]
+pub mod constants;
 #[path = "hygiene/generated.rs"]
 pub mod generated;
 #[path = "hygiene/names.rs"]
@@ -66,6 +68,20 @@ mod tests {
         use super::shadowed::{AppExports, Host};
         assert_eq!(imports::<Host>(), ["env.open: (i32, i32) -> (i32)", "env.size: () -> (i64)"]);
         assert_eq!(exports::<AppExports>(), [("run", true, "Result")]);
+    }
+
+    #[test]
+    fn constants() {
+        use super::constants::{AppExports, Host};
+        assert_eq!(
+            imports::<Host>(),
+            [
+                "env.open: (i32, i32, i32, i32) -> (i32)",
+                "env.log: (i32, i32, i32) -> ()",
+                "env.intern: (i32, i32) -> (i32)"
+            ]
+        );
+        assert_eq!(exports::<AppExports>(), [("run", true, "u32"), ("quit", false, "")]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) fn expand(list: &Exports<'_>) -> TokenStream {
         let (cfgs, info) = (function.cfgs(), info_name(index));
         quote!(#(#cfgs)* Self::#info)
     });
-    let lookup = Ident::new("lookup", Span::mixed_site());
+    let lookup = Ident::new("__lookup", Span::mixed_site());
     let looked_up = functions().map(|(index, function)| {
         let (cfgs, info, found) = (function.cfgs(), info_name(index), arg(index));
         quote!(#(#cfgs)* let #found = #lookup.function(&Self::#info);)

@@ -269,7 +269,8 @@ fn registration_name(index: usize) -> Ident {
     format_ident!("__register_{index}")
 }
 
-/// A name that no name of the user's can be taken for.
+/// A variable that no name of the user's can be taken for: hygiene keeps variables apart, and the
+/// underscores constants, which a pattern would mean.
 fn local(name: &str, at: Span) -> Ident {
-    Ident::new(name, Span::mixed_site().located_at(at))
+    Ident::new(&format!("__{name}"), Span::mixed_site().located_at(at))
 }

@@ -144,7 +144,7 @@ fn checked(rt: Runtime<'_>, info: &TokenStream, ty: &TokenStream) -> TokenStream
     quote!(#rt::Checked<{ #info.suspending }, #ty>)
 }
 
-/// A name that no name of the user's can be taken for.
+/// A variable that no name of the user's can be taken for, as in [`imports`].
 fn arg(index: usize) -> Ident {
-    format_ident!("arg{index}", span = Span::mixed_site())
+    format_ident!("__arg{index}", span = Span::mixed_site())
 }

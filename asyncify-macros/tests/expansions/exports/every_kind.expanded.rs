@@ -135,13 +135,13 @@ const _: () = {
         pub(crate) fn greet(
             &self,
             name: &str,
-            arg1: &[u8],
+            __arg1: &[u8],
             times: (i32, f64),
         ) -> __rt::Call<Result<String, Errno>> {
             self.greet
                 .call((
                     ::core::convert::Into::into(name),
-                    (::core::convert::Into::into(arg1), (times, ())),
+                    (::core::convert::Into::into(__arg1), (times, ())),
                 ))
         }
         #[cfg(feature = "extra")]
@@ -174,21 +174,21 @@ const _: () = {
             Self::__EXPORT_3,
         ];
         fn from_guest_exports<__T: ::core::marker::Send + 'static>(
-            lookup: &mut __rt::ExportLookup<'_, __T>,
+            __lookup: &mut __rt::ExportLookup<'_, __T>,
         ) -> ::core::option::Option<Self> {
-            let arg0 = lookup.function(&Self::__EXPORT_0);
-            let arg1 = lookup.function(&Self::__EXPORT_1);
+            let __arg0 = __lookup.function(&Self::__EXPORT_0);
+            let __arg1 = __lookup.function(&Self::__EXPORT_1);
             #[cfg(feature = "extra")]
-            let arg2 = lookup.function(&Self::__EXPORT_2);
+            let __arg2 = __lookup.function(&Self::__EXPORT_2);
             #[cfg_attr(unix, cfg(feature = "extra"))]
-            let arg3 = lookup.function(&Self::__EXPORT_3);
+            let __arg3 = __lookup.function(&Self::__EXPORT_3);
             ::core::option::Option::Some(Self {
-                run: arg0?,
-                greet: arg1?,
+                run: __arg0?,
+                greet: __arg1?,
                 #[cfg(feature = "extra")]
-                version: arg2?,
+                version: __arg2?,
                 #[cfg_attr(unix, cfg(feature = "extra"))]
-                onEvent: arg3?,
+                onEvent: __arg3?,
             })
         }
     }

@@ -79,10 +79,10 @@ const _: () = {
         "",
     );
     fn __register_0<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_0.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_0.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .suspending::<
                 (__rt::Ref<str>, (__rt::Mut<OutBuf>, ())),
                 __rt::Direct,
@@ -92,49 +92,49 @@ const _: () = {
                 _,
             >(
                 &__IMPORT_0,
-                host,
-                |host, (arg0, (mut arg1, ()))| async move {
-                    let answer = <Host>::fetch(
-                            &host,
-                            ::core::convert::AsRef::as_ref(&arg0),
-                            &mut arg1,
+                __host,
+                |__host, (__arg0, (mut __arg1, ()))| async move {
+                    let __answer = <Host>::fetch(
+                            &__host,
+                            ::core::convert::AsRef::as_ref(&__arg0),
+                            &mut __arg1,
                         )
                         .await;
-                    (host, answer, ((), (arg1, ())))
+                    (__host, __answer, ((), (__arg1, ())))
                 },
             );
     }
     fn __register_1<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_1.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_1.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .plain::<
                 (__rt::Ref<str>, ()),
                 __rt::Direct,
                 (),
                 _,
                 _,
-            >(&__IMPORT_1, host, |host, (arg0, ())| <Host>::log(host, arg0));
+            >(&__IMPORT_1, __host, |__host, (__arg0, ())| <Host>::log(__host, __arg0));
     }
     fn __register_2<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_2.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_2.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .plain::<
                 (),
                 __rt::Direct,
                 u64,
                 _,
                 _,
-            >(&__IMPORT_2, host, |host, ()| <Host>::now());
+            >(&__IMPORT_2, __host, |__host, ()| <Host>::now());
     }
     fn __register_3<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_3.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_3.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .plain_with_guest::<
                 (__rt::Ref<str>, ()),
                 __rt::Direct,
@@ -143,22 +143,22 @@ const _: () = {
                 _,
             >(
                 &__IMPORT_3,
-                host,
-                |host, cx, (arg0, ())| {
-                    let answer = <Host>::intern(
-                        host,
-                        cx,
-                        ::core::convert::AsRef::as_ref(&arg0),
+                __host,
+                |__host, __cx, (__arg0, ())| {
+                    let __answer = <Host>::intern(
+                        __host,
+                        __cx,
+                        ::core::convert::AsRef::as_ref(&__arg0),
                     );
-                    (answer, ((), ()))
+                    (__answer, ((), ()))
                 },
             );
     }
     fn __register_4<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_4.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_4.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .trampoline::<
                 (__rt::Val<u32>, (__rt::Val<i32>, ())),
                 __rt::Direct,
@@ -167,10 +167,10 @@ const _: () = {
                 _,
             >(
                 &__IMPORT_4,
-                host,
-                |host, cx, (arg0, (arg1, ()))| {
-                    let answer = <Host>::invoke(cx, arg0, arg1);
-                    (answer, ((), ((), ())))
+                __host,
+                |__host, __cx, (__arg0, (__arg1, ()))| {
+                    let __answer = <Host>::invoke(__cx, __arg0, __arg1);
+                    (__answer, ((), ((), ())))
                 },
             );
     }
@@ -196,14 +196,14 @@ const _: () = {
             __IMPORT_4,
         ];
         fn register<__T: ::core::marker::Send + 'static>(
-            host: __rt::Arc<Self>,
-            imports: &mut __rt::AsyncImports<__T>,
+            __host: __rt::Arc<Self>,
+            __imports: &mut __rt::AsyncImports<__T>,
         ) {
-            __register_0(&host, imports);
-            __register_1(&host, imports);
-            __register_2(&host, imports);
-            __register_3(&host, imports);
-            __register_4(&host, imports);
+            __register_0(&__host, __imports);
+            __register_1(&__host, __imports);
+            __register_2(&__host, __imports);
+            __register_3(&__host, __imports);
+            __register_4(&__host, __imports);
         }
     }
 };

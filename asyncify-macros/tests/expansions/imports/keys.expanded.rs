@@ -27,10 +27,10 @@ const _: () = {
         (),
     >("a", "type", false, &[__rt::ParamInfo::val::<[u8; 8]>("_", "[u8; 8]")], "", "");
     fn __register_0<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_0.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_0.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .suspending::<
                 (),
                 __rt::OutPtr,
@@ -40,19 +40,19 @@ const _: () = {
                 _,
             >(
                 &__IMPORT_0,
-                host,
-                |host, ()| async move {
-                    let answer = <host::Host<File>>::title(&host).await;
-                    (host, answer, ())
+                __host,
+                |__host, ()| async move {
+                    let __answer = <host::Host<File>>::title(&__host).await;
+                    (__host, __answer, ())
                 },
             );
     }
     #[cfg(unix)]
     fn __register_1<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_1.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_1.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .plain::<
                 (__rt::Val<[u8; 4]>, ()),
                 __rt::Direct,
@@ -61,16 +61,16 @@ const _: () = {
                 _,
             >(
                 &__IMPORT_1,
-                host,
-                |host, (arg0, ())| <host::Host<File>>::r#type(host, arg0),
+                __host,
+                |__host, (__arg0, ())| <host::Host<File>>::r#type(__host, __arg0),
             );
     }
     #[cfg(windows)]
     fn __register_2<__T: ::core::marker::Send + 'static>(
-        host: &__rt::Arc<__Host>,
-        imports: &mut __rt::Checked<{ __IMPORT_2.suspending }, __rt::AsyncImports<__T>>,
+        __host: &__rt::Arc<__Host>,
+        __imports: &mut __rt::Checked<{ __IMPORT_2.suspending }, __rt::AsyncImports<__T>>,
     ) {
-        imports
+        __imports
             .plain::<
                 (__rt::Val<[u8; 8]>, ()),
                 __rt::Direct,
@@ -79,8 +79,8 @@ const _: () = {
                 _,
             >(
                 &__IMPORT_2,
-                host,
-                |host, (arg0, ())| <host::Host<File>>::r#type(host, arg0),
+                __host,
+                |__host, (__arg0, ())| <host::Host<File>>::r#type(__host, __arg0),
             );
     }
     #[automatically_derived]
@@ -105,12 +105,12 @@ const _: () = {
             __IMPORT_2,
         ];
         fn register<__T: ::core::marker::Send + 'static>(
-            host: __rt::Arc<Self>,
-            imports: &mut __rt::AsyncImports<__T>,
+            __host: __rt::Arc<Self>,
+            __imports: &mut __rt::AsyncImports<__T>,
         ) {
-            __register_0(&host, imports);
-            #[cfg(unix)] __register_1(&host, imports);
-            #[cfg(windows)] __register_2(&host, imports);
+            __register_0(&__host, __imports);
+            #[cfg(unix)] __register_1(&__host, __imports);
+            #[cfg(windows)] __register_2(&__host, __imports);
         }
     }
 };
