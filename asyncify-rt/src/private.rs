@@ -1,5 +1,6 @@
 //! Not public API: what the attributes' expansions use.
 
+pub use std::string::String;
 pub use std::sync::Arc;
 
 pub use crate::call::{Call, PlainCall};

@@ -101,7 +101,7 @@ pub(crate) fn inherent(host: &Type) -> TokenStream {
 
             /// What `wasm-opt` needs to instrument a guest of this host.
             #[must_use]
-            pub fn wasm_opt_args() -> ::std::string::String {
+            pub fn wasm_opt_args() -> __rt::String {
                 __rt::host_wasm_opt_args::<Self>()
             }
         }

@@ -89,7 +89,7 @@ const _: () = {
         pub const IMPORTS: &'static [__rt::ImportInfo] = <Self as __rt::Imports>::IMPORTS;
         /// What `wasm-opt` needs to instrument a guest of this host.
         #[must_use]
-        pub fn wasm_opt_args() -> ::std::string::String {
+        pub fn wasm_opt_args() -> __rt::String {
             __rt::host_wasm_opt_args::<Self>()
         }
     }
