@@ -10,8 +10,8 @@ use crate::memory;
 /// A plain import is lent the guest's own bytes; a suspending one gets a copy, because the
 /// guest's memory may move while it waits.
 #[diagnostic::on_unimplemented(
-    message = "`&{Self}` cannot be lent from the guest",
-    label = "not a type that can be borrowed from the guest's memory",
+    message = "`&{Self}` cannot cross between guest and host",
+    label = "not a type that can cross by reference",
     note = "`&str` and `&[u8]` can; take any other type by value"
 )]
 pub trait Borrowed: 'static {
