@@ -107,8 +107,13 @@ pub(super) fn export_is_concrete(function: &Function<'_>, errors: &mut Errors) {
     let Generics { params, where_clause, .. } = &function.original.generics;
     let message =
         "an export cannot be generic, because a guest takes wasm values; write the types out";
-    if !params.is_empty() {
+    if params.iter().any(|param| !matches!(param, GenericParam::Lifetime(_))) {
         errors.at(params, message);
+    } else if !params.is_empty() {
+        errors.at(
+            params,
+            "an export has no lifetimes, because its arguments are copied into the guest; remove them",
+        );
     } else if let Some(clause) = where_clause {
         errors.at(clause, message);
     }
