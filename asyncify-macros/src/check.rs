@@ -10,6 +10,7 @@ pub(crate) mod types;
 use std::collections::HashMap;
 use std::fmt::Display;
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::{GenericParam, Generics, ImplItem, TraitItem};
 
 use crate::attr::Attrs;
@@ -301,10 +302,18 @@ fn trait_lists_functions(list: &Exports<'_>, errors: &mut Errors) {
                     "`#[asyncify::exports]` cannot see what a macro makes; write the functions out",
                 );
             }
+            // The trait's visibility is that of its functions: the compiler's own error.
+            TraitItem::Verbatim(tokens) if has_visibility(tokens) => errors.leave_to_compiler(),
             other => errors.at(
                 other,
                 "`#[asyncify::exports]` does not know this syntax; write functions only",
             ),
         }
     }
+}
+
+/// Whether an item that the parser left as it is says `pub`.
+fn has_visibility(tokens: &TokenStream) -> bool {
+    let mut tokens = tokens.clone().into_iter();
+    tokens.any(|token| matches!(token, TokenTree::Ident(word) if word == "pub"))
 }

@@ -101,6 +101,7 @@ fn exports() {
             ("fn f(&mut self);", &["an export takes `&self`, because"]),
             ("fn f<'a>(&self, a: &'a str);", &["an export has no lifetimes"]),
             ("fn f<'a, T>(&self, a: &'a str, b: T);", &["an export cannot be generic"]),
+            ("pub async fn f(&self);", &[]),
             ("fn f(&self) {}", &["an export's body is in the guest"]),
             ("fn f(&self, a: &mut Cow<'_, str>);", &["an argument of an export cannot be `&mut`"]),
             ("fn f(&self) -> Self;", &["`Self` is no type"]),
