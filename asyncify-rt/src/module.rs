@@ -39,7 +39,7 @@ use findings::stale;
 /// ```
 /// use asyncify::Module;
 ///
-/// let engine = wasmtime::Engine::default();
+/// let engine = asyncify::wasmtime::Engine::default();
 /// let module = Module::new(&engine, r#"(module
 ///     (import "env" "sleep" (func $sleep))
 ///     (memory 1)
@@ -87,7 +87,7 @@ impl Module {
     ///
     /// ```no_run
     /// # use asyncify::Module;
-    /// let engine = wasmtime::Engine::default();
+    /// let engine = asyncify::wasmtime::Engine::default();
     /// let module = Module::from_file(&engine, "guest.wasm")?;
     /// # Ok::<(), asyncify::Error>(())
     /// ```
@@ -108,7 +108,7 @@ impl Module {
     ///
     /// ```
     /// # use asyncify::{Error, Module};
-    /// let engine = wasmtime::Engine::default();
+    /// let engine = asyncify::wasmtime::Engine::default();
     /// assert!(Module::from_binary(&engine, b"\0asm\x01\0\0\0").is_ok());
     /// assert!(matches!(Module::from_binary(&engine, b"(module)"), Err(Error::InvalidModule { .. })));
     /// ```
@@ -145,10 +145,10 @@ impl Module {
     /// ```
     /// use asyncify::{Findings, Module, Prepared};
     ///
-    /// let engine = wasmtime::Engine::default();
+    /// let engine = asyncify::wasmtime::Engine::default();
     /// let prepared = Prepared::new("(module (memory 1))")?;
     /// let kept = prepared.findings().to_bytes();
-    /// let compiled = wasmtime::Module::new(&engine, prepared.wasm()).unwrap();
+    /// let compiled = asyncify::wasmtime::Module::new(&engine, prepared.wasm()).unwrap();
     ///
     /// let module = Module::from_compiled(Findings::from_bytes(&kept)?, compiled)?;
     /// assert_eq!(module.findings(), prepared.findings());

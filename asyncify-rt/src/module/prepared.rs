@@ -31,7 +31,7 @@ const MAGIC: &[u8] = b"asyncify prepared 1\n";
 /// let prepared = Prepared::new(r#"(module (memory 1) (func (export "run")))"#)?;
 /// let kept = prepared.to_bytes();
 ///
-/// let engine = wasmtime::Engine::default();
+/// let engine = asyncify::wasmtime::Engine::default();
 /// let module = Module::from_prepared(Prepared::from_bytes(&kept)?, &engine)?;
 /// assert!(module.wasmtime().get_export("run").is_some());
 /// # Ok::<(), asyncify::Error>(())
