@@ -67,6 +67,16 @@ impl Host {
     }
 }
 
+pub struct With<F>(pub F);
+
+/// It borrows nothing: each call of the function has a lifetime of its own.
+#[asyncify::imports(module = "env")]
+impl With<Box<dyn Fn(&str) -> u32 + Send + Sync>> {
+    fn look_up(&self, name: &str) -> u32 {
+        (self.0)(name)
+    }
+}
+
 #[asyncify::exports]
 pub(crate) trait App {
     async fn call(&self, call: u32, arg0: &str) -> u32;

@@ -4,7 +4,8 @@ use proc_macro2::Ident;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Lifetime, PathSegment, Token, Type, TypeImplTrait, TypeInfer, TypeParamBound, TypeReference,
+    BoundLifetimes, GenericParam, Lifetime, ParenthesizedGenericArguments, PathSegment, Token,
+    TraitBound, Type, TypeFnPtr, TypeImplTrait, TypeInfer, TypeParamBound, TypeReference,
     TypeTraitObject,
 };
 
@@ -15,12 +16,16 @@ pub(crate) struct Parts<'a> {
     /// Whether there is an `impl` or `dyn` of a trait called `Future`.
     pub(crate) future: bool,
     pub(crate) self_type: Option<&'a Ident>,
-    /// A lifetime other than `'static`.
+    /// A lifetime other than `'static` and those that the type itself binds, as `for<'a>` does.
     pub(crate) lifetime: Option<&'a Lifetime>,
-    /// A reference that is not `'static`.
+    /// A reference with such a lifetime.
     pub(crate) reference: Option<&'a TypeReference>,
     /// `_`, which the compiler refuses in any signature.
     pub(crate) infer: Option<&'a TypeInfer>,
+    /// The lifetimes of each `for<…>` around what is visited.
+    bound: Vec<&'a Ident>,
+    /// Whether it is in a signature, as `fn(&str)` and `Fn(&str)` are: what is elided is bound there.
+    in_signature: bool,
 }
 
 impl<'a> Parts<'a> {
@@ -33,6 +38,35 @@ impl<'a> Parts<'a> {
     /// Whether a value of the type may hold what it does not own.
     pub(crate) fn borrows(&self) -> bool {
         self.lifetime.is_some() || self.reference.is_some()
+    }
+
+    /// Whether the lifetime is of the type's surroundings.
+    fn is_free(&self, lifetime: Option<&Lifetime>) -> bool {
+        match lifetime {
+            Some(Lifetime { ident, .. }) if ident != "_" => {
+                ident != "static" && !self.bound.contains(&ident)
+            }
+            _ => !self.in_signature,
+        }
+    }
+
+    /// Visits what stands behind `for<…>`, or in a signature.
+    fn binding(
+        &mut self,
+        lifetimes: Option<&'a BoundLifetimes>,
+        signature: bool,
+        visit: impl FnOnce(&mut Self),
+    ) {
+        let (outer, in_signature) = (self.bound.len(), self.in_signature);
+        let params = lifetimes.into_iter().flat_map(|lifetimes| &lifetimes.lifetimes);
+        self.bound.extend(params.filter_map(|param| match param {
+            GenericParam::Lifetime(param) => Some(&param.lifetime.ident),
+            _ => None,
+        }));
+        self.in_signature |= signature;
+        visit(self);
+        self.bound.truncate(outer);
+        self.in_signature = in_signature;
     }
 }
 
@@ -56,16 +90,30 @@ impl<'a> Visit<'a> for Parts<'a> {
     }
 
     fn visit_lifetime(&mut self, node: &'a Lifetime) {
-        if node.ident != "static" {
+        if self.is_free(Some(node)) {
             self.lifetime.get_or_insert(node);
         }
     }
 
     fn visit_type_reference(&mut self, node: &'a TypeReference) {
-        if node.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+        if self.is_free(node.lifetime.as_ref()) {
             self.reference.get_or_insert(node);
         }
         visit::visit_type_reference(self, node);
+    }
+
+    fn visit_type_fn_ptr(&mut self, node: &'a TypeFnPtr) {
+        self.binding(node.lifetimes.as_ref(), true, |parts| visit::visit_type_fn_ptr(parts, node));
+    }
+
+    fn visit_parenthesized_generic_arguments(&mut self, node: &'a ParenthesizedGenericArguments) {
+        self.binding(None, true, |parts| {
+            visit::visit_parenthesized_generic_arguments(parts, node);
+        });
+    }
+
+    fn visit_trait_bound(&mut self, node: &'a TraitBound) {
+        self.binding(node.lifetimes.as_ref(), false, |parts| visit::visit_trait_bound(parts, node));
     }
 
     fn visit_type_infer(&mut self, node: &'a TypeInfer) {
