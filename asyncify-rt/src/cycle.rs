@@ -108,6 +108,7 @@ where
 }
 
 /// Puts a parked call's bytes back in their places.
+#[inline]
 fn put_back<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key, unwound: u64) -> Thin<()> {
     cx.ensure_window(unwound)?;
     // The guest's allocator may have poisoned it.
@@ -179,6 +180,7 @@ fn end<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<()> {
 }
 
 /// Makes a record of a call whose frames are in the window.
+#[inline]
 fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, Suspended)> {
     check_state(cx, Phase::Unwinding)?;
     let rt = cx.rt();
