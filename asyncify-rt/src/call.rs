@@ -41,6 +41,10 @@ use crate::waker::{Kept, Mark};
 /// waits for it, by whatever way: such a pair never ends, and nobody can tell. Blocking on the
 /// guest inside one of its imports can be told, and is [`Error::Reentered`].
 ///
+/// Where an import of one guest awaits a call of another, whose import awaits a third's, and so on,
+/// the calls from the third on begin when those before them have parked: the stacks of all of them
+/// would be more than a thread has.
+///
 /// An import's future is dropped when the guest is free, so its `Drop` may use the guest. One that
 /// ends inside the import, at its first poll, finds the guest taken: [`Error::Busy`] or
 /// [`Error::Reentered`].
