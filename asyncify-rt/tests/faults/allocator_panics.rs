@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use asyncify_rt::private::{Direct, ExportFn, ExportLookup, ParamInfo, Ref};
-use asyncify_rt::{Error, ExportInfo, Exports, Guest};
+use asyncify_rt::{Error, Guest};
 use wasmtime::{Engine, FuncType};
 
 use crate::common::{Desk, WAIT, answer, block_on, call, ends, fails, module, park, poll};
+use crate::texts::Texts;
 
 /// Memory is never given twice; how much was is kept at 0. `env.taken` and `env.given` are told of it.
 const ALLOCATOR: &str = r#"
@@ -43,24 +43,6 @@ const FUNCTIONS: &str = r#"
       (local.set $answer (call $wait (local.get $len)))
       (if UNWINDING (then (call $push (local.get $len)) (return (i32.const 0))))
       (local.get $answer))"#;
-
-/// What `#[asyncify::exports]` would make of a trait with `async fn text(&self, text: &str) -> i32`.
-struct Texts(ExportFn<(Ref<str>, ()), Direct, i32>);
-
-impl Exports for Texts {
-    const NAME: &'static str = "Texts";
-    const EXPORTS: &'static [ExportInfo] = &[ExportInfo::new::<Direct, i32>(
-        "text",
-        true,
-        &[ParamInfo::arg_by_ref::<str>("text", "&str")],
-        "i32",
-        "",
-    )];
-
-    fn from_guest_exports<T: Send + 'static>(lookup: &mut ExportLookup<'_, T>) -> Option<Self> {
-        lookup.function(&Self::EXPORTS[0]).map(Self)
-    }
-}
 
 #[derive(Default)]
 struct Rig {

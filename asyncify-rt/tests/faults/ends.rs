@@ -3,16 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use asyncify_rt::private::{Direct, ExportFn, ExportLookup, ParamInfo, Ref};
-use asyncify_rt::{
-    AsyncImports, Error, ExportInfo, Exports, Guest, ImportResult, Limits, Place, Ticker, Trap,
-};
+use asyncify_rt::{AsyncImports, Error, Guest, ImportResult, Limits, Place, Ticker, Trap};
 use wasmtime::{Config, Engine, FuncType, Val, ValType};
 
 use crate::common::{
     Desk, RUN, WAIT, answer, assert_error, block_on, call, ends, fails, guest_with, import, module,
     park, ran, yield_now, yielding_wait,
 };
+use crate::texts::Texts;
 
 /// `name(x)` waits, and traps where it is told to.
 fn traps(name: &str, before: &str, unwinding: &str, rewinding: &str, after: &str) -> String {
@@ -205,24 +203,6 @@ fn each_run_of_wasm_has_the_whole_deadline() {
     late();
     let nested = guest.try_with(|cx| cx.call::<(i32,), i32>("short", (1,)));
     assert_eq!(nested.unwrap().unwrap(), 2, "a call within `with` too");
-}
-
-/// What `#[asyncify::exports]` would make of a trait with `async fn text(&self, text: &str) -> i32`.
-struct Texts(ExportFn<(Ref<str>, ()), Direct, i32>);
-
-impl Exports for Texts {
-    const NAME: &'static str = "Texts";
-    const EXPORTS: &'static [ExportInfo] = &[ExportInfo::new::<Direct, i32>(
-        "text",
-        true,
-        &[ParamInfo::arg_by_ref::<str>("text", "&str")],
-        "i32",
-        "",
-    )];
-
-    fn from_guest_exports<T: Send + 'static>(lookup: &mut ExportLookup<'_, T>) -> Option<Self> {
-        lookup.function(&Self::EXPORTS[0]).map(Self)
-    }
 }
 
 /// A guest whose `text` waits, and then does not end. How many texts are not freed is kept at 0.

@@ -18,5 +18,6 @@ mod places;
 mod poison;
 mod reentry;
 mod shadow;
+mod texts;
 mod trampolines;
 mod windows;

@@ -45,6 +45,17 @@ fn is_in_order(guest: &Guest) {
     assert_eq!(pointer.unwrap(), 65536);
 }
 
+/// `inner` waits, and fails when it is resumed, as often as it is called.
+fn fails_when_resumed(guest: &Guest, desk: &Desk) {
+    for _ in 0..3 {
+        let mut outer = call(guest, "outer", 7);
+        park(&mut outer);
+        desk.answer(4);
+        assert_eq!(ends(&mut outer), (FAILED + 7,));
+        is_in_order(guest);
+    }
+}
+
 #[test]
 fn a_trap_while_frames_leave_ends_the_unwinding() {
     let desk = Desk::new();
@@ -69,13 +80,7 @@ fn a_trap_while_frames_come_back_ends_the_rewinding() {
         (if UNWINDING (then (call $push (i32.const 1)) (return (i32.const 0))))
         (local.get $answer)";
     let guest = guest(&desk, inner);
-    for _ in 0..3 {
-        let mut outer = call(&guest, "outer", 7);
-        park(&mut outer);
-        desk.answer(4);
-        assert_eq!(ends(&mut outer), (FAILED + 7,));
-        is_in_order(&guest);
-    }
+    fails_when_resumed(&guest, &desk);
 }
 
 /// `outer` has no frame on the shadow stack, so nothing in it puts the pointer back.
@@ -91,12 +96,6 @@ fn a_trap_after_a_suspension_leaves_the_stack_pointer_as_it_was() {
     for before in ["", "(if REWINDING (then unreachable))"] {
         let desk = Desk::new();
         let guest = guest(&desk, &format!("{before} {WAITS}"));
-        for _ in 0..3 {
-            let mut outer = call(&guest, "outer", 7);
-            park(&mut outer);
-            desk.answer(4);
-            assert_eq!(ends(&mut outer), (FAILED + 7,));
-            is_in_order(&guest);
-        }
+        fails_when_resumed(&guest, &desk);
     }
 }
