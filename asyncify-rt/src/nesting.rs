@@ -3,9 +3,9 @@
 //! Each of them is polled within the one around it, so that a guest which could nest them without
 //! end would run its host out of stack.
 //!
-//! And how many guests run within each other, because an import that is polled for the first time,
-//! on its guest's stack, calls another guest. Each of them may take as much of the thread's stack
-//! as the engine gives to wasm, so there are not many.
+//! And how many imports are polled within each other on their guests' stacks. Each is there for the
+//! first time it is polled, and the one around it calls its guest. A guest may take as much of the
+//! thread's stack as the engine gives to wasm, so there are not many.
 
 use std::cell::Cell;
 

@@ -56,7 +56,7 @@ fn among(exports: &BenchExports, n: u32) {
     for call in &mut calls {
         assert!(drive::poll_once(Pin::new(call)).is_pending());
     }
-    // No smaller step comes back to where it began: it has no divisor in common with a power of ten.
+    // A prime that n is no multiple of, so that each call is met once.
     let step = 7_919;
     for i in 0..u64::from(n) {
         let call = &mut calls[usize::try_from(i * step % u64::from(n)).expect("n is an u32")];
