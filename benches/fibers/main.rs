@@ -26,9 +26,7 @@ fn main() {
     rows.extend(parked::rows(quick));
 
     println!("\n{}", table::render(&rows, "theirs"));
-    let compared: Vec<_> = rows.iter().filter(|row| row.at_most.is_some()).cloned().collect();
     let folder = docs();
     table::write(&folder, "fibers.json", &table::json(&rows));
-    let title = "Time and memory, this library : fibers (shorter is better)";
-    table::write(&folder, "fibers.svg", &chart::ratios(title, &compared));
+    chart::draw(&folder);
 }

@@ -8,10 +8,9 @@ use std::thread;
 use std::time::Instant;
 
 use asyncify::{Call, Module};
-use asyncify_benches::chart::{self, Series};
 use asyncify_benches::host::Host;
 use asyncify_benches::ours::{self, BenchExports};
-use asyncify_benches::{docs, drive, process, table};
+use asyncify_benches::{chart, docs, drive, process, table};
 use wasmtime::{Config, Engine};
 
 use measure::{Point, Scale, best_of, per, per_item};
@@ -37,11 +36,7 @@ fn main() {
     }
     let folder = docs();
     table::write(&folder, "scaling.json", &measure::json(&scales));
-    let [parked, frames, bytes, ..] = &scales;
-    for (scale, file) in [(parked, "parked.svg"), (frames, "frames.svg"), (bytes, "bytes.svg")] {
-        let series = [Series { name: scale.cost.to_owned(), points: scale.line() }];
-        table::write(&folder, file, &chart::growth(scale.title, scale.what, &series));
-    }
+    chart::draw(&folder);
 }
 
 fn park(exports: &BenchExports, frames: u32) -> Call<u32> {

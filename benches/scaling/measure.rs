@@ -20,11 +20,11 @@ impl Point {
 }
 
 pub(crate) struct Scale {
-    pub(crate) title: &'static str,
+    title: &'static str,
     /// What is varied.
-    pub(crate) what: &'static str,
+    what: &'static str,
     /// What is measured.
-    pub(crate) cost: &'static str,
+    cost: &'static str,
     points: Vec<Point>,
 }
 
@@ -45,11 +45,6 @@ impl Scale {
             lines.push([at.to_string(), figure(*ns, Unit::Ns), bytes]);
         }
         format!("{}\n\n{}", self.title, grid(&lines))
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "figures of this size are exact")]
-    pub(crate) fn line(&self) -> Vec<(f64, f64)> {
-        self.points.iter().map(|point| (point.at as f64, point.ns)).collect()
     }
 
     fn json(&self) -> String {

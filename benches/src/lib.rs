@@ -4,6 +4,7 @@
 pub mod by_hand;
 pub mod chart;
 pub mod drive;
+pub mod figures;
 pub mod host;
 pub mod ours;
 pub mod process;

@@ -64,7 +64,7 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
 /// A figure with as many digits as it is worth.
 pub fn figure(value: f64, unit: Unit) -> String {
     match (unit, value) {
-        (Unit::Calls, _) => format!("{value:.0}"),
+        (Unit::Calls, _) => grouped(value),
         (Unit::Bytes, 10_000.0..) => format!("{:.1} KiB", value / 1024.0),
         (Unit::Bytes, _) => format!("{value:.0} B"),
         (Unit::Ns, 10_000_000.0..) => format!("{:.1} ms", value / 1e6),
@@ -72,6 +72,13 @@ pub fn figure(value: f64, unit: Unit) -> String {
         (Unit::Ns, ..10.0) => format!("{value:.1} ns"),
         (Unit::Ns, _) => format!("{value:.0} ns"),
     }
+}
+
+/// A whole number, in groups of three digits.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
 }
 
 /// The rows as a table, the ratio last.
