@@ -1,7 +1,10 @@
 //! A million calls suspended at once in one instance of a C guest, resumed in the order they came,
 //! and in random order.
 //!
-//! `cargo run --release --example million`
+//! ```text
+//! cargo run --release --example million
+//! cargo run --release --example million -- 200000   as many calls at most
+//! ```
 //!
 //! Each call recurses with arrays on its stack, and waits at the bottom. The memory of a call is
 //! everything that the process allocates for it, less the bytes of the call's own stack: its
@@ -17,6 +20,7 @@ use std::alloc::System;
 use std::future::poll_fn;
 use std::io::{IsTerminal, Write, stderr};
 use std::pin::Pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -35,7 +39,13 @@ const DEPTH: u32 = 2;
 const MOST_BYTES: usize = 320;
 /// Rounds of the smallest sizes: a thousand calls are too quick to time.
 const MOST_ROUNDS: u32 = 100;
+/// Calls of the first row, which the last one is compared with.
+const FIRST: u32 = 1_000;
 const LARGEST: u32 = 1_000_000;
+/// The fewest that differ from the first row.
+const LEAST_CALLS: u32 = 10_000;
+/// As many as a guest parks by default.
+const MOST_CALLS: u32 = 2_000_000;
 
 /// Answers whoever asks with the tag that is called.
 #[derive(Default)]
@@ -92,8 +102,44 @@ struct Row {
     read: Duration,
 }
 
+/// How many calls there are at most, as the command line says.
+fn largest(arguments: &[String]) -> Option<u32> {
+    match arguments {
+        [] => Some(LARGEST),
+        [calls] => calls.parse().ok().filter(|calls| (LEAST_CALLS..=MOST_CALLS).contains(calls)),
+        _ => None,
+    }
+}
+
+/// Powers of ten, and the largest.
+fn sizes(largest: u32) -> Vec<u32> {
+    let powers = std::iter::successors(Some(FIRST), |calls| calls.checked_mul(10));
+    powers.take_while(|calls| *calls < largest).chain([largest]).collect()
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(largest) = largest(&arguments) else {
+        eprintln!("usage: million [CALLS], from {LEAST_CALLS} to {MOST_CALLS}");
+        return ExitCode::from(2);
+    };
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "this is a debug build, which is many times slower; use `cargo run --release --example million`"
+        );
+    }
+    match measure(largest).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            clear_bar();
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(largest: u32) -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::default();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/stack.wasm");
     let module = Module::from_file(&engine, path)?;
@@ -104,8 +150,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "    calls     park  in order at random      all   own stack   the rest      write     read"
     );
-    for calls in [1_000, 10_000, 100_000, LARGEST] {
-        let row = run(&module, calls).await?;
+    for calls in sizes(largest) {
+        let row = run(&module, calls, largest).await?;
         clear_bar();
         println!(
             "{calls:>9} {:>8?} {:>9?} {:>9?} {:>8} {:>11} {:>10}   {:>8?} {:>8?}",
@@ -128,10 +174,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     growth("writing memory alone", [first.write, last.write]);
     growth("reading it at random", [first.read, last.read]);
     let added = |[few, many]: [Duration; 2]| many.saturating_sub(few).as_secs_f64();
-    println!(
-        "  memory alone is {:.0} % of what is added to a call that is resumed at random",
-        100.0 * added([first.read, last.read]) / added([first.resume, last.resume]),
-    );
+    let slower = added([first.resume, last.resume]);
+    if slower > 0.0 {
+        println!(
+            "  memory alone is {:.0} % of what is added to a call that is resumed at random",
+            100.0 * added([first.read, last.read]) / slower,
+        );
+    }
     println!("every answer was right");
     match rows.iter().map(|row| row.bytes - row.stack).max() {
         Some(most) if most > MOST_BYTES => {
@@ -147,7 +196,7 @@ fn growth(what: &str, [few, many]: [Duration; 2]) {
 }
 
 /// Parks so many calls in one guest and resumes them, more often if they are few.
-async fn run(module: &Module, calls: u32) -> Result<Row, Box<dyn std::error::Error>> {
+async fn run(module: &Module, calls: u32, largest: u32) -> Result<Row, Box<dyn std::error::Error>> {
     let host = Arc::new(Host::default());
     let guest = Guest::builder(module)
         .shared_imports(Arc::clone(&host))
@@ -157,20 +206,22 @@ async fn run(module: &Module, calls: u32) -> Result<Row, Box<dyn std::error::Err
     let app: AppExports = guest.exports()?;
     let mut order: Vec<u32> = (0..calls).collect();
     shuffle(&mut order);
+    let rounds = (largest / calls).min(MOST_ROUNDS);
+    let mut progress = Progress { calls, steps: 4 * (rounds + 1), step: 0 };
     // In a first round memory is had from the operating system, or comes as the rounds before it
     // left it. Its time does not count.
-    let mut row = round_of(&guest, &app, &host, &order).await?;
+    let mut row = round_of(&guest, &app, &host, &order, &mut progress).await?;
     (row.park, row.resume) = (Duration::ZERO, Duration::ZERO);
-    let rounds = (LARGEST / calls).min(MOST_ROUNDS);
     for _ in 0..rounds {
-        let round = round_of(&guest, &app, &host, &order).await?;
+        let round = round_of(&guest, &app, &host, &order, &mut progress).await?;
         row.park += round.park;
         row.resume += round.resume;
     }
     let in_order: Vec<u32> = (0..calls).collect();
-    round_of(&guest, &app, &host, &in_order).await?;
+    round_of(&guest, &app, &host, &in_order, &mut progress).await?;
     for _ in 0..rounds {
-        row.in_order += round_of(&guest, &app, &host, &in_order).await?.resume;
+        let round = round_of(&guest, &app, &host, &in_order, &mut progress).await?;
+        row.in_order += round.resume;
     }
     memory_alone(&order);
     for _ in 0..rounds {
@@ -190,6 +241,7 @@ async fn round_of(
     app: &AppExports,
     host: &Host,
     order: &[u32],
+    progress: &mut Progress,
 ) -> Result<Row, Box<dyn std::error::Error>> {
     let (calls, count) = (order.len(), u32::try_from(order.len())?);
     host.called.store(NOBODY, Ordering::Relaxed);
@@ -203,9 +255,10 @@ async fn round_of(
             return Err("a call did not wait".into());
         }
         parked.push(Some(call));
-        bar("parking", tag, count);
+        progress.show("parking", tag);
     }
     let park = start.elapsed();
+    progress.step += 1;
     let bytes = (allocated() - before) / calls;
     let stats = guest.stats().await?;
     if stats.parked_calls != calls {
@@ -222,9 +275,11 @@ async fn round_of(
             Poll::Ready(Err(error)) => return Err(error.into()),
             _ => return Err(format!("call {tag} is not right").into()),
         }
-        bar("resuming", done, count);
+        progress.show("resuming", done);
     }
-    Ok(Row { park, resume: start.elapsed(), bytes, stack, ..Row::default() })
+    let resume = start.elapsed();
+    progress.step += 1;
+    Ok(Row { park, resume, bytes, stack, ..Row::default() })
 }
 
 /// A block of memory. Four of them, each found through the one before, are as much as a call's own
@@ -277,15 +332,27 @@ fn shuffle(order: &mut [u32]) {
     }
 }
 
-/// Shows how far it is, on a terminal.
-fn bar(what: &str, done: u32, of: u32) {
-    const WIDTH: usize = 40;
-    if !done.is_multiple_of(20_000) || !stderr().is_terminal() {
-        return;
+/// How far the rounds of one row are. Each has two steps, parking and resuming.
+struct Progress {
+    calls: u32,
+    steps: u32,
+    step: u32,
+}
+
+impl Progress {
+    /// Shows it on a terminal, seldom enough that no time is lost.
+    fn show(&self, what: &str, done: u32) {
+        const WIDTH: u64 = 40;
+        if !done.is_multiple_of(20_000) || !stderr().is_terminal() {
+            return;
+        }
+        let calls = u64::from(self.calls);
+        let full = (u64::from(self.step) * calls + u64::from(done)) * WIDTH
+            / (u64::from(self.steps) * calls);
+        let bar: String = (0..WIDTH).map(|at| if at < full { '=' } else { ' ' }).collect();
+        eprint!("\r{what:>9} [{bar}] {calls}");
+        let _ = stderr().flush();
     }
-    let full = (done as usize * WIDTH) / of as usize;
-    eprint!("\r{what:>9} [{}{}] {of}", "=".repeat(full), " ".repeat(WIDTH - full));
-    let _ = stderr().flush();
 }
 
 fn clear_bar() {
