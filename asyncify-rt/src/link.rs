@@ -8,7 +8,7 @@ use wasmtime::{Extern, ExternType, Instance, Linker, Memory, MemoryType, Store};
 use crate::abi::Asyncify;
 use crate::builder::{Settings, StackPointerSetting};
 use crate::cx::GuestCx;
-use crate::error::{Error, ImportMismatch, Result, nearest};
+use crate::error::{Error, ImportMismatch, Name, Result, nearest};
 use crate::function::signature_of;
 use crate::guest::{Export, Guest, Inner};
 use crate::imports::AsyncImports;
@@ -195,7 +195,7 @@ fn link_runtime<T: Send + 'static>(
     settings: Settings,
 ) -> Result<()> {
     let missing = |name: &str| {
-        Error::Config(format!("the instance has no export `{name}`; it is of another module"))
+        Error::Config(format!("the instance has no export {}; it is of another module", Name(name)))
     };
     let global = |name: &str| match exports.get(name) {
         Some(Extern::Global(global)) => Ok(*global),
@@ -257,14 +257,15 @@ fn pointer(
         (Some(StackPointerSetting::None), _) | (None, StackPointer::Absent) => Err(Pointer::Absent),
         (Some(StackPointerSetting::Global(name)), _) => {
             let export = findings.global_export(name).ok_or_else(|| {
-                Error::Config(format!("the module has no mutable global `{name}`"))
+                Error::Config(format!("the module has no mutable global {}", Name(name)))
             })?;
             let width = findings.pointer_width();
             let is_it = |global: &&MutableGlobal| global.export() == export;
             let global = findings.mutable_globals().iter().find(is_it);
             if global.is_none_or(|global| global.kind() != width.kind()) {
                 return Err(Error::Config(format!(
-                    "the global `{name}` is no stack pointer: that is of type {width}, as the guest's addresses are"
+                    "the global {} is no stack pointer: that is of type {width}, as the guest's addresses are",
+                    Name(name)
                 )));
             }
             Ok(export.to_owned())

@@ -4,10 +4,27 @@ use std::error::Error as StdError;
 use std::{fmt, iter};
 
 use super::Error;
+use super::name::Lines;
 
 /// What the error comes from, and what that comes from, and so on.
 fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     iter::successors(error.source(), |&cause| cause.source())
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::File { source, .. } => Some(source),
+            Self::NotUtf8 { source, .. } => Some(source),
+            Self::InvalidModule { source }
+            | Self::Instantiate { source }
+            | Self::BadValue { source, .. }
+            | Self::Trap { source, .. }
+            | Self::StackOverflow { source, .. }
+            | Self::Host { source, .. } => Some(source.as_ref()),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Debug for Error {
@@ -15,7 +32,7 @@ impl fmt::Debug for Error {
         let message = self.to_string();
         f.write_str(&message)?;
         // Some messages end with their cause.
-        let causes = causes(self).map(ToString::to_string);
+        let causes = causes(self).map(|cause| Lines(cause).to_string());
         let mut causes = causes.filter(|cause| !message.ends_with(cause));
         causes.try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
     }

@@ -1,5 +1,8 @@
 //! Imports that cannot be linked.
 
+use std::fmt;
+
+use super::name::Name;
 use super::text::lines;
 
 /// An import that the host lacks, or has with another signature.
@@ -33,23 +36,24 @@ pub struct ImportMismatch {
     pub similar: Option<String>,
 }
 
-impl ImportMismatch {
-    pub(super) fn describe(mismatches: &[Self]) -> String {
-        let rows: Vec<_> = mismatches.iter().map(Self::row).collect();
-        format!(
-            "{} of the module's imports cannot be linked:{}\noffer them with `Builder::imports` or `Builder::link`, or let missing ones trap with `Builder::trap_unknown_imports`",
-            rows.len(),
-            lines(&rows)
-        )
-    }
+pub(super) fn describe(mismatches: &[ImportMismatch], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let rows: Vec<_> = mismatches.iter().map(ImportMismatch::row).collect();
+    write!(
+        f,
+        "{} of the module's imports cannot be linked:{}\noffer them with `Builder::imports` or `Builder::link`, or let missing ones trap with `Builder::trap_unknown_imports`",
+        rows.len(),
+        lines(&rows)
+    )
+}
 
+impl ImportMismatch {
     fn row(&self) -> String {
         let Self { import, wanted, defined, similar } = self;
         let defined = match (defined, similar) {
             (Some(defined), _) => defined.clone(),
-            (None, Some(similar)) => format!("none, but has `{similar}`"),
+            (None, Some(similar)) => format!("none, but has {}", Name(similar)),
             (None, None) => "none".to_owned(),
         };
-        format!("`{import}`: the module wants {wanted}, the host has {defined}")
+        format!("{}: the module wants {wanted}, the host has {defined}", Name(import))
     }
 }

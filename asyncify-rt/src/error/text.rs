@@ -1,29 +1,56 @@
 //! The parts that messages are made of.
 
-pub(super) fn list(names: &[String]) -> String {
-    match names {
-        [] => "nothing".to_owned(),
-        [one] => format!("`{one}`"),
-        [first @ .., last] => {
-            let first: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
-            format!("{} and `{last}`", first.join(", "))
+use std::fmt;
+
+use super::name::{Name, Text};
+
+/// How many of a list are shown.
+const SHOWN: usize = 12;
+
+/// A list of names, or of as many as anybody reads.
+pub(super) struct Names<'a>(pub(super) &'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("nothing"),
+            [one] => Name(one).fmt(f),
+            [first @ .., last] if first.len() < SHOWN => {
+                separated(first, f)?;
+                write!(f, " and {}", Name(last))
+            }
+            names => {
+                let (shown, more) = names.split_at(SHOWN);
+                separated(shown, f)?;
+                write!(f, " and {} more", more.len())
+            }
         }
     }
 }
 
-pub(super) fn subject(names: &[String], verb: &str) -> String {
-    let ending = if names.len() == 1 { "s" } else { "" };
-    format!("{} {verb}{ending}", list(names))
+fn separated(names: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    names.iter().enumerate().try_for_each(|(i, name)| {
+        let separator = if i == 0 { "" } else { ", " };
+        write!(f, "{separator}{}", Name(name))
+    })
 }
 
+pub(super) fn subject(names: &[String], verb: &str) -> String {
+    let ending = if names.len() == 1 { "s" } else { "" };
+    format!("{} {verb}{ending}", Names(names))
+}
+
+/// A line for each row, or for as many as anybody reads.
 pub(super) fn lines(rows: &[String]) -> String {
-    rows.iter().fold(String::new(), |text, row| text + "\n    " + row)
+    let (shown, more) = rows.split_at(rows.len().min(SHOWN));
+    let text = shown.iter().fold(String::new(), |text, row| format!("{text}\n    {}", Text(row)));
+    if more.is_empty() { text } else { format!("{text}\n    and {} more", more.len()) }
 }
 
 /// A question in brackets, where one of `present` is nearly `name`.
 pub(super) fn meant(name: &str, present: &[String]) -> String {
     let nearest = nearest(name, present.iter().map(String::as_str));
-    nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default()
+    nearest.map(|nearest| format!(" (did you mean {}?)", Name(nearest))).unwrap_or_default()
 }
 
 /// The one of `present` that `name` is a misspelling of, or that has its name in another module.

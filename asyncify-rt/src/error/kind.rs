@@ -1,0 +1,60 @@
+//! What kind of error one is, and where it happened.
+
+use super::Error;
+
+impl Error {
+    #[cold]
+    pub(crate) fn out_of_step(reason: String) -> Self {
+        Self::StateOutOfStep { function: String::new(), reason }
+    }
+
+    pub(crate) fn limit(what: &'static str, limit: u64) -> Self {
+        Self::Limit { function: String::new(), what, limit }
+    }
+
+    /// Whether the guest itself went wrong, not its host.
+    pub(crate) fn is_guest_trap(&self) -> bool {
+        matches!(self, Self::Trap { .. } | Self::StackOverflow { .. } | Self::Deadline { .. })
+    }
+
+    /// The engine refused what always succeeds on a guest that was linked.
+    #[allow(clippy::needless_pass_by_value, reason = "it is the function for `map_err`")]
+    pub(crate) fn engine(error: wasmtime::Error) -> Self {
+        Self::out_of_step(format!("the engine: {error}"))
+    }
+
+    /// Names the export that was called, where the error happened too deep down to know it.
+    #[cold]
+    #[must_use]
+    pub(crate) fn in_function(mut self, called: &str) -> Self {
+        if let Some(function) = self.function()
+            && function.is_empty()
+        {
+            called.clone_into(function);
+        }
+        self
+    }
+
+    /// Whether it happened in another run, which has named its function already: of another guest,
+    /// or of this one, which is poisoned by it then. It is the host that passes it on.
+    pub(crate) fn is_passed_on(&mut self) -> bool {
+        self.function().is_some_and(|function| !function.is_empty())
+    }
+
+    /// The place for the name of the export that was called.
+    fn function(&mut self) -> Option<&mut String> {
+        match self {
+            Self::WindowTooSmall { function, .. }
+            | Self::ShadowStackOverflow { function, .. }
+            | Self::FrameNotInstrumented { function, .. }
+            | Self::MustNotSuspend { function, .. }
+            | Self::StateOutOfStep { function, .. }
+            | Self::Limit { function, .. }
+            | Self::Deadline { function, .. }
+            | Self::Trap { function, .. }
+            | Self::StackOverflow { function, .. }
+            | Self::Host { function, .. } => Some(function),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What each error says. Whatever a guest or a file chose stands in a `Name` or a `Text`.
+
+use std::fmt;
+
+use super::Error;
+use super::name::{Name, Text};
+use super::text::{Names, lines, meant, subject};
+
+impl fmt::Display for Error {
+    #[allow(clippy::too_many_lines, reason = "a sentence for each variant")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, .. } => write!(f, "cannot read {}", Name(path)),
+            Self::InvalidModule { .. } => {
+                f.write_str("this is not a WebAssembly module that the engine accepts")
+            }
+            Self::StalePrepared { reason } => write!(
+                f,
+                "the kept module cannot be used: {}; prepare the original module again",
+                Text(reason)
+            ),
+            Self::NotInstrumented { suspending, wasm_opt_args } => write!(
+                f,
+                "the module is not instrumented, and {}; run\n    wasm-opt guest.wasm --asyncify -O2 {} -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int",
+                subject(suspending, "suspend"),
+                Text(wasm_opt_args)
+            ),
+            Self::MissingAsyncifyExport { present, missing } => write!(
+                f,
+                "the module exports {} but nothing that works as {}; run `wasm-opt --asyncify` on it again, and keep later tools from removing exports",
+                Name(present),
+                Name(missing)
+            ),
+            Self::AsyncifyExportType { name, expected, found } => write!(
+                f,
+                "the module's export {} should be {}, but is {}; rename it, or instrument the module again",
+                Name(name),
+                Text(expected),
+                Text(found)
+            ),
+            Self::NoMemory => f.write_str(
+                "the module has no memory, and Asyncify unwinds into one; link the guest with a memory",
+            ),
+            Self::SeveralMemories { count } => write!(
+                f,
+                "the module has {count} memories, and only one is supported; link the guest with a single memory"
+            ),
+            Self::SharedMemory => f.write_str(
+                "the module's memory is shared between threads, which is not supported; build the guest without threads",
+            ),
+            Self::UninstrumentedCaller { import, functions, wasm_opt_args } => write!(
+                f,
+                "import {} suspends, but {} it without having been instrumented for that: a suspension there would give wrong answers; instrument the original module with {}",
+                Name(import),
+                subject(functions, "call"),
+                Text(wasm_opt_args)
+            ),
+            Self::Imports(mismatches) => super::mismatch::describe(mismatches, f),
+            Self::Exports { interface, mismatches } => write!(
+                f,
+                "the guest's exports differ from {}:{}",
+                Name(interface),
+                lines(mismatches)
+            ),
+            Self::NoSuchExport { kind, name, present } => write!(
+                f,
+                "the guest exports no {kind} {}{}; it exports {}",
+                Name(name),
+                meant(name, present),
+                Names(present)
+            ),
+            Self::NoSuchImport { import, present } => write!(
+                f,
+                "the host has no import {}{}; it has {}",
+                Name(import),
+                meant(import, present),
+                Names(present)
+            ),
+            Self::SignatureMismatch { function, expected, actual } => write!(
+                f,
+                "{} has the type {}, and was used as {}",
+                Name(function),
+                Text(actual),
+                Text(expected)
+            ),
+            Self::Instantiate { .. } => f.write_str("the module could not be instantiated"),
+            Self::NoRoom { what, size, reason } => write!(
+                f,
+                "no room for {what} of {size} bytes in the guest: {}; name an allocator or a range with `Builder::place`",
+                Text(reason)
+            ),
+            Self::WindowTooSmall { function, needed, size, poisoned } => write!(
+                f,
+                "{} needed at least {needed} bytes to unwind, and the window has {size}; {}",
+                Name(function),
+                if *poisoned {
+                    "what lay behind it in the guest is overwritten and the guest is poisoned; start it with a larger `Builder::window_size`"
+                } else {
+                    "nothing was overwritten, and the next call gets a larger window; call again, or start with a larger `Builder::window_size`"
+                }
+            ),
+            Self::StackPointerUncertain { import, reason } => write!(
+                f,
+                "{} cannot suspend a second call: {}; name the stack pointer with `Builder::stack_pointer`, or let one call suspend at a time",
+                Name(import),
+                Text(reason)
+            ),
+            Self::ShadowStackOverflow { function, size } => write!(
+                f,
+                "{} ran over the end of its shadow stack of {size} bytes and overwrote what lies below; give the regions more with `Builder::region_size`",
+                Name(function)
+            ),
+            Self::FrameNotInstrumented { function, import, suspended } => write!(
+                f,
+                "{} reached import {} while its stack was unwound: a function on the way to {} is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`",
+                Name(function),
+                Name(import),
+                Name(suspended)
+            ),
+            Self::HostFrame { import } => write!(
+                f,
+                "{} suspends, and was called through a host function, whose frame cannot be unwound; call the guest from an async import instead, or from one marked `#[asyncify(trampoline)]`",
+                Name(import)
+            ),
+            Self::StartFunction { import } => write!(
+                f,
+                "the module's start function reached {}, which suspends, and a start function cannot be unwound; do that work in an export, and name it with `Builder::initialize`",
+                Name(import)
+            ),
+            Self::MustNotSuspend { function, import } => write!(
+                f,
+                "{} must not suspend, and reached {}, which suspends; declare it as an `async fn`",
+                Name(function),
+                Name(import)
+            ),
+            Self::StateOutOfStep { function, reason } => write!(
+                f,
+                "{}: {}; a function on the way is not instrumented, or the guest drives Asyncify itself",
+                Name(function),
+                Text(reason)
+            ),
+            Self::Busy => f.write_str("the guest is busy; await the call, or try again later"),
+            Self::Reentered => f.write_str(
+                "the guest was used from inside one of its own imports while that import runs; use the `GuestCx` it is handed, or call from an `async fn` import",
+            ),
+            Self::Poisoned { cause } => write!(
+                f,
+                "the guest is poisoned: {}; start a new one, or open it for new calls with `Guest::clear_poison`",
+                Text(cause)
+            ),
+            Self::Limit { function, what, limit } => write!(
+                f,
+                "{} reached the limit of {limit} {what}; raise it with `Builder::limits`",
+                Name(function)
+            ),
+            Self::Deadline { function, ticks } => write!(
+                f,
+                "{} ran for more than {ticks} epoch ticks without suspending; raise `Builder::epoch_deadline`, or let the guest suspend more often",
+                Name(function)
+            ),
+            Self::BadPointer { function, parameter, ptr, len, memory_size } => write!(
+                f,
+                "{}: parameter {} is {len} bytes at {ptr:#x}, but the memory ends at {memory_size:#x}",
+                Name(function),
+                Name(parameter)
+            ),
+            Self::NotUtf8 { function, parameter, source } => write!(
+                f,
+                "{}: parameter {} is not UTF-8: {source}",
+                Name(function),
+                Name(parameter)
+            ),
+            Self::BadValue { function, parameter, source } => write!(
+                f,
+                "{}: parameter {}: {}",
+                Name(function),
+                Name(parameter),
+                Text(source)
+            ),
+            Self::GuestGone => {
+                f.write_str("the guest is gone; keep a `Guest` for as long as it is used")
+            }
+            Self::CallEnded => f.write_str("the call has already ended; poll it no more"),
+            Self::NotParked { function } => write!(
+                f,
+                "{} is not parked, so there is no import to answer; drop the call instead",
+                Name(function)
+            ),
+            Self::Trap { function, .. } => write!(f, "{} trapped", Name(function)),
+            Self::StackOverflow { function, .. } => write!(
+                f,
+                "{} overflowed the wasm stack; raise `wasmtime::Config::max_wasm_stack` (512 KiB unless it was set; above 2 MiB, `async_stack_size` as well), and with it the stack of the threads that poll the call, or let the guest recurse less",
+                Name(function)
+            ),
+            Self::Host { function, .. } => write!(f, "{} was ended by the host", Name(function)),
+            Self::Config(mistake) => Text(mistake).fmt(f),
+        }
+    }
+}
