@@ -77,6 +77,10 @@ impl Host {
                 println!("{text}");
                 Ok(Answer::Undefined)
             }
+            Request::PrintError(text) => {
+                eprintln!("{text}");
+                Ok(Answer::Undefined)
+            }
             Request::ReadLine(prompt) => {
                 let line = self.read_line(&prompt).await;
                 let line = line.map_err(|error| format!("readLine: {error}"))?;

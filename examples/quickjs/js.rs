@@ -6,6 +6,8 @@
 use asyncify::wasmtime::{WasmParams, WasmResults};
 use asyncify::{GuestCx, GuestPtr, Result};
 
+use crate::limits;
+
 /// `JSRuntime`, of which the host only has pointers.
 pub(crate) struct JsRuntime;
 /// `JSContext`.
@@ -19,35 +21,34 @@ pub(crate) type Context = GuestPtr<JsContext>;
 pub(crate) type Value = GuestPtr<JsValue>;
 
 /// The functions that never run a script's code, so that the host may call them at any time.
-mod name {
-    pub(super) const THROW: &str = "x";
-    pub(super) const NEW_ERROR: &str = "y";
-    pub(super) const SET_MAX_STACK_SIZE: &str = "E";
-    pub(super) const GET_UNDEFINED: &str = "F";
-    pub(super) const GET_NULL: &str = "G";
-    pub(super) const NEW_RUNTIME: &str = "L";
-    pub(super) const NEW_CONTEXT: &str = "O";
-    pub(super) const FREE_VALUE: &str = "Q";
-    pub(super) const FREE_C_STRING: &str = "T";
-    pub(super) const DUP_VALUE: &str = "U";
-    pub(super) const NEW_OBJECT: &str = "V";
-    pub(super) const GET_FLOAT64: &str = "_";
-    pub(super) const NEW_STRING: &str = "$";
-    pub(super) const GET_STRING: &str = "aa";
-    pub(super) const DEFINE_PROP: &str = "la";
-    pub(super) const RESOLVE_EXCEPTION: &str = "oa";
-    pub(super) const TYPE_OF: &str = "sa";
-    pub(super) const PROMISE_STATE: &str = "xa";
-    pub(super) const PROMISE_RESULT: &str = "ya";
-    pub(super) const NEW_FUNCTION: &str = "Ea";
-    pub(super) const ARGUMENT: &str = "Fa";
-    pub(super) const ENABLE_MODULE_LOADER: &str = "Ia";
+pub(crate) mod name {
+    pub(crate) const THROW: &str = "x";
+    pub(crate) const NEW_ERROR: &str = "y";
+    pub(crate) const SET_MEMORY_LIMIT: &str = "z";
+    pub(crate) const SET_MAX_STACK_SIZE: &str = "E";
+    pub(crate) const GET_UNDEFINED: &str = "F";
+    pub(crate) const GET_NULL: &str = "G";
+    pub(crate) const NEW_RUNTIME: &str = "L";
+    pub(crate) const NEW_CONTEXT: &str = "O";
+    pub(crate) const FREE_VALUE: &str = "Q";
+    pub(crate) const FREE_C_STRING: &str = "T";
+    pub(crate) const DUP_VALUE: &str = "U";
+    pub(crate) const NEW_OBJECT: &str = "V";
+    pub(crate) const GET_FLOAT64: &str = "_";
+    pub(crate) const NEW_STRING: &str = "$";
+    pub(crate) const GET_STRING: &str = "aa";
+    pub(crate) const GET_PROP_NUMBER: &str = "ja";
+    pub(crate) const DEFINE_PROP: &str = "la";
+    pub(crate) const RESOLVE_EXCEPTION: &str = "oa";
+    pub(crate) const TYPE_OF: &str = "sa";
+    pub(crate) const PROMISE_STATE: &str = "xa";
+    pub(crate) const PROMISE_RESULT: &str = "ya";
+    pub(crate) const NEW_FUNCTION: &str = "Ea";
+    pub(crate) const ARGUMENT: &str = "Fa";
+    pub(crate) const ENABLE_INTERRUPT_HANDLER: &str = "Ga";
+    pub(crate) const DISABLE_INTERRUPT_HANDLER: &str = "Ha";
+    pub(crate) const ENABLE_MODULE_LOADER: &str = "Ia";
 }
-
-/// Bytes of QuickJS's own stack that a script may use. It goes up in step with the wasm stack of
-/// [`WASM_STACK`](crate::interpreter::WASM_STACK), and ends a recursion with an exception before
-/// the wasm stack does with a trap.
-const MAX_STACK: u32 = 64 << 10;
 
 /// How far a promise is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,8 @@ pub(crate) fn new_context<T: Send + 'static>(
     let runtime: u32 = cx.call(name::NEW_RUNTIME, ())?;
     let all_intrinsics = 0_u32;
     let context: u32 = cx.call(name::NEW_CONTEXT, (runtime, all_intrinsics))?;
-    cx.call::<_, ()>(name::SET_MAX_STACK_SIZE, (runtime, MAX_STACK))?;
+    cx.call::<_, ()>(name::SET_MAX_STACK_SIZE, (runtime, limits::JS_STACK))?;
+    cx.call::<_, ()>(name::SET_MEMORY_LIMIT, (runtime, limits::JS_HEAP))?;
     let own_normalize = 1_u32;
     cx.call::<_, ()>(name::ENABLE_MODULE_LOADER, (runtime, own_normalize))?;
     Ok((GuestPtr::new(runtime), GuestPtr::new(context)))
@@ -142,6 +144,12 @@ impl<'a, 'g, T: Send + 'static> Js<'a, 'g, T> {
     pub(crate) fn object(&mut self) -> Result<Value> {
         let context = self.context.address();
         Ok(GuestPtr::new(self.call(name::NEW_OBJECT, context)?))
+    }
+
+    /// An item of a list.
+    pub(crate) fn item(&mut self, list: Value, index: u32) -> Result<Value> {
+        let context = self.context.address();
+        Ok(GuestPtr::new(self.call(name::GET_PROP_NUMBER, (context, list.address(), index))?))
     }
 
     /// A function that calls the host with `id`.

@@ -12,11 +12,12 @@ pub(crate) enum Request {
     Fetch(String),
     ReadLine(String),
     Print(String),
+    PrintError(String),
 }
 
 impl Request {
     /// The functions that the prelude is handed. Their place here is their id.
-    pub(crate) const NAMES: [&str; 4] = ["sleep", "fetch", "readLine", "print"];
+    pub(crate) const NAMES: [&str; 5] = ["sleep", "fetch", "readLine", "print", "printError"];
 }
 
 /// `qts_host_call_function(ctx, this, argc, argv, id)`: read while the guest is in hand.
@@ -49,6 +50,7 @@ impl FromGuest for HostCall {
             Some(&"fetch") => Request::Fetch(js.text(argument)?),
             Some(&"readLine") => Request::ReadLine(js.text(argument)?),
             Some(&"print") => Request::Print(js.text(argument)?),
+            Some(&"printError") => Request::PrintError(js.text(argument)?),
             _ => return Err(Trap::new(format!("the script called the unknown function {id}"))),
         };
         Ok(Self { context, request })

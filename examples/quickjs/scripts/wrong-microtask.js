@@ -1,0 +1,4 @@
+// What a microtask throws is no rejection.
+setTimeout(() => print("never seen"), 1);
+queueMicrotask(() => { throw "a text"; });
+print("before");
