@@ -10,6 +10,7 @@ mod places;
 
 use wasmtime::{Linker, Store, StoreLimits};
 
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::imports::AsyncImports;
 use crate::limits::Limits;
@@ -63,7 +64,7 @@ pub(crate) struct Settings {
     pub(crate) initialize: Option<Vec<String>>,
     pub(crate) limits: Limits,
     pub(crate) store_limits: Option<StoreLimits>,
-    pub(crate) deadline: Option<u64>,
+    pub(crate) budget: Budget,
     pub(crate) check_frames: bool,
     pub(crate) trap_clears: bool,
     pub(crate) host_end_poisons: bool,

@@ -22,6 +22,7 @@ use crate::nesting;
 use crate::parked::Key;
 use crate::state::{Resuming, State, Suspended};
 use crate::trace::CallSpan;
+use crate::turns::{Begin, Turn};
 use crate::waker::{Kept, Mark};
 
 /// A call of a guest's function: an owned future that any executor can drive.
@@ -89,7 +90,7 @@ impl<R> Call<R> {
         // The box comes first: what is written elsewhere just before it is moved stalls a processor.
         let place = Box::<Running<T, X>>::new_uninit();
         let span = CallSpan::new(target.name());
-        let progress = Progress { args: Some(args), parked: None, span };
+        let progress = Progress { args: Some(args), parked: None, turn: None, span };
         let running = Box::write(place, Running { target, progress });
         Self { body: running }
     }
@@ -200,6 +201,8 @@ struct Progress<A, K> {
     args: Option<A>,
     /// Where it is parked; `None` before it parks and when it has ended.
     parked: Option<Parked<K>>,
+    /// Its place where calls take turns whole, from its first poll to its end.
+    turn: Option<Box<Turn>>,
     span: CallSpan,
 }
 
@@ -438,6 +441,7 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<X::Output>> {
         let Self { target, progress } = self;
         let _current = progress.span.enter();
+        let _around = target.guest().take_place(&mut progress.turn);
         if let Some(parked) = &mut progress.parked {
             std::task::ready!(parked.poll(target.guest(), cx));
         }
@@ -445,15 +449,28 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        std::task::ready!(target.guest().poll_turn(&mut progress.turn, cx.waker()))?;
+        let mut begin = Begin::Now;
         let mut output = None;
-        let ran = target.guest().poll_with(cx, |guest| progress.run(&**target, guest, &mut output));
+        let ran = target.guest().poll_with(cx, |guest| {
+            begin = progress.turn.as_mut().map_or(Begin::Now, |turn| turn.begin());
+            if begin != Begin::Now {
+                return Ok(());
+            }
+            progress.run(&**target, guest, &mut output)
+        });
         match (std::task::ready!(ran), output) {
-            (Ok(Ok(())), Some(output)) => Poll::Ready(Ok(output)),
+            (Ok(Ok(())), Some(output)) => {
+                progress.turn = None;
+                Poll::Ready(Ok(output))
+            }
+            (Ok(Ok(())), None) if begin != Begin::Now => begin.wait(cx.waker()),
             // The import's future was polled just now, with this waker. Polling it again at once
             // would swallow a `yield_now` and starve the executor.
             (Ok(Ok(())), None) => Poll::Pending,
             (Ok(Err(error)), _) => {
                 progress.parked = None;
+                progress.turn = None;
                 Poll::Ready(Err(Error::from(error).in_function(target.name())))
             }
             (Err(refused), _) => Poll::Ready(Err(refused.into())),

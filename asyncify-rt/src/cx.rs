@@ -367,7 +367,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.
     pub(crate) fn free_all(&mut self, placed: &[u32]) {
         if !placed.is_empty() {
-            self.begin_deadline();
+            self.begin_budget();
         }
         for &address in placed {
             if self.rt().poison.is_some() {
@@ -378,11 +378,11 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
         }
     }
 
-    /// Gives what runs next the whole deadline.
+    /// Gives what runs next the whole budget.
     #[inline]
-    pub(crate) fn begin_deadline(&mut self) {
-        if let Some(ticks) = self.runtime().deadline {
-            self.store.set_epoch_deadline(ticks);
+    pub(crate) fn begin_budget(&mut self) {
+        if let Some(budget) = self.runtime().budget {
+            budget.begin(&mut self.store);
         }
     }
 }

@@ -340,6 +340,9 @@ pub(crate) fn poison(rt: &mut Runtime, cause: &str) {
     }
     // A call that is being polled with another waker sees the count above, or is woken here.
     rt.mail.wake_changed();
+    if let Some(turns) = &rt.turns {
+        turns.clear();
+    }
 }
 
 /// An error if the guest is poisoned.
@@ -397,16 +400,17 @@ fn interpret<T: Send + 'static>(
     let source = error.into();
     match trap {
         None => Error::Host { function, source },
-        Some(Trap::Interrupt) => {
-            Error::Deadline { function, ticks: cx.rt().deadline.unwrap_or_default() }
-        }
         Some(Trap::StackOverflow) => Error::StackOverflow { function, source },
         Some(Trap::MemoryOutOfBounds)
             if unwinding && let Some((needed, size)) = cx.overflow_at_memory_end() =>
         {
             Error::WindowTooSmall { function, needed, size, poisoned: false }
         }
-        Some(_) => Error::Trap { function, source },
+        Some(trap) => {
+            let budget = cx.rt().budget.unwrap_or_default();
+            let spent = budget.spent(trap, String::new());
+            spent.unwrap_or(Error::Trap { function, source })
+        }
     }
 }
 

@@ -76,7 +76,7 @@ impl Drop for Ticker {
 }
 
 /// Whether a run of wasm ended at its deadline.
-pub(crate) fn is_deadline(error: &wasmtime::Error) -> bool {
+fn is_deadline(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt))
 }
 

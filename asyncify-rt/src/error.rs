@@ -185,6 +185,8 @@ pub enum Error {
         import: String,
         /// What was found instead.
         reason: String,
+        /// [`Findings::collector`](crate::Findings::collector).
+        collector: Option<String>,
     },
 
     /// A call grew over the end of its shadow stack.
@@ -261,6 +263,14 @@ pub enum Error {
         function: String,
         /// The ticks it had.
         ticks: u64,
+    },
+
+    /// The guest used more of the engine's fuel than it may.
+    OutOfFuel {
+        /// The export that was called.
+        function: String,
+        /// The units that it had; `None` if [`Builder::fuel`](crate::Builder::fuel) gave none.
+        fuel: Option<u64>,
     },
 
     /// A pointer and length that a function was given lie outside the guest's memory.

@@ -15,6 +15,7 @@ use crate::guest::Guest;
 use crate::imports::{signature, zeros};
 use crate::marshal::{Args, Concat, Direct, Output, ParamInfo, Site, ValueType, Values};
 use crate::state::State;
+use crate::turns::Turn;
 
 /// A function of the guest, not yet typed.
 pub(crate) struct Function<T: Send + 'static> {
@@ -165,7 +166,12 @@ impl<A: Args, M, R> fmt::Debug for ExportFn<A, M, R> {
 pub(crate) trait Callable<A: Args, M, R>: Send + Sync {
     fn call(self: Arc<Self>, args: A::Owned) -> Call<R>;
     /// Runs it when the guest is free, and takes the arguments then. It must not suspend.
-    fn poll_plain(&self, args: &mut Option<A::Owned>, cx: &mut Context<'_>) -> Poll<Result<R>>;
+    fn poll_plain(
+        &self,
+        args: &mut Option<A::Owned>,
+        turn: &mut Option<Box<Turn>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R>>;
     fn name(&self) -> &str;
 }
 
@@ -218,8 +224,13 @@ where
     }
 
     #[inline]
-    fn poll_plain(&self, args: &mut Option<A::Owned>, cx: &mut Context<'_>) -> Poll<Result<R>> {
-        call::poll_plain(self, args, cx)
+    fn poll_plain(
+        &self,
+        args: &mut Option<A::Owned>,
+        turn: &mut Option<Box<Turn>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R>> {
+        call::poll_plain(self, args, turn, cx)
     }
 
     fn name(&self) -> &str {

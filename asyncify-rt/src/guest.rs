@@ -17,8 +17,10 @@ use crate::limits::Stats;
 use crate::lock::{self, Held, Holder, Lock};
 use crate::mail::{Letters, Mailbox};
 use crate::module::Module;
+use crate::nesting::Around;
 use crate::parked::Key;
 use crate::state::State;
+use crate::turns::{Turn, Turns};
 
 /// A handle to one instance of a module, with its data. Clones are handles to the same guest.
 ///
@@ -61,6 +63,8 @@ pub(crate) struct Inner<T: Send + 'static> {
     pub(crate) lock: Lock<Store<State<T>>>,
     pub(crate) holder: Arc<Holder>,
     pub(crate) mail: Arc<Mailbox>,
+    /// Whose turn it is, where calls take turns whole.
+    pub(crate) turns: Option<Arc<Turns>>,
     /// What the module itself exports: neither Asyncify's functions nor what was added.
     pub(crate) exports: Vec<Export>,
 }
@@ -336,6 +340,28 @@ impl<T: Send + 'static> Guest<T> {
         polled.map_err(|_| Error::Reentered.into())
     }
 
+    /// Gives a call that is polled a place among those that take turns whole, if they do: they
+    /// know that it is polled as long as what is returned is there.
+    #[inline]
+    pub(crate) fn take_place(&self, turn: &mut Option<Box<Turn>>) -> Option<Around> {
+        let turns = self.inner.turns.as_ref()?;
+        Some(turn.get_or_insert_with(|| Box::new(turns.enter())).around())
+    }
+
+    /// Whether a call may lock the guest, by its turn.
+    #[inline]
+    pub(crate) fn poll_turn(&self, turn: &mut Option<Box<Turn>>, waker: &Waker) -> Poll<Thin<()>> {
+        if let Some(turn) = turn
+            && turn.poll(waker).is_pending()
+        {
+            if self.inner.holder.blocks() {
+                return Poll::Ready(Err(Error::Reentered.into()));
+            }
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     pub(crate) fn poisonings(&self) -> u32 {
         self.inner.holder.poisonings()
     }
@@ -389,14 +415,14 @@ impl<T: Send + 'static> Guard<'_, T> {
     }
 }
 
-/// Begins a turn: its deadline, and what was left to do.
+/// Begins a turn: its budget, and what was left to do.
 #[inline]
 fn begin<T: Send + 'static>(store: &mut Store<State<T>>, mail: &Mailbox) {
     if let Some(letters) = mail.collect() {
         read(&mut GuestCx::of(store), letters);
     }
-    // Not before: what the letters free has a deadline of its own.
-    GuestCx::of(store).begin_deadline();
+    // Not before: what the letters free has a budget of its own.
+    GuestCx::of(store).begin_budget();
 }
 
 /// Does what calls asked for when they did not have the lock.

@@ -88,6 +88,7 @@
 //! ```
 
 mod abi;
+mod budget;
 mod builder;
 mod call;
 mod cx;
@@ -100,6 +101,7 @@ mod function;
 mod guest;
 mod imports;
 mod limits;
+mod line;
 mod link;
 mod lock;
 mod machine;
@@ -117,6 +119,7 @@ mod state;
 pub mod testing;
 mod thin;
 mod trace;
+mod turns;
 mod waker;
 mod window;
 

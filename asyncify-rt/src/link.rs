@@ -16,7 +16,7 @@ use crate::lock::Lock;
 use crate::machine::MaySuspend;
 use crate::module::{Findings, MemoryFinding, Module, MutableGlobal, StackPointer};
 use crate::room::Room;
-use crate::shadow_stack::{Pointer, ShadowStack};
+use crate::shadow_stack::{Pointer, ShadowStack, StackPolicy};
 use crate::state::State;
 
 pub(crate) fn instantiation(error: wasmtime::Error) -> Error {
@@ -175,15 +175,17 @@ pub(crate) fn assemble<T: Send + 'static>(
         .collect();
     let holder = Arc::clone(&store.data().rt.holder);
     let mail = Arc::clone(&store.data().rt.mail);
-    let deadline = settings.deadline;
+    let budget = settings.budget.if_any();
+    let turns = (settings.policy == StackPolicy::Exclusive).then(Arc::default);
     let check_frames = settings.check_frames.then(|| module.clone());
     link_runtime(&mut GuestCx::of(&mut store), findings, all, settings)?;
-    store.data_mut().rt.deadline = deadline;
+    store.data_mut().rt.budget = budget;
+    store.data_mut().rt.turns.clone_from(&turns);
     store.data_mut().rt.check_frames = check_frames;
     let inner = Arc::new_cyclic(|weak| {
         store.data_mut().guest = weak.clone();
         let lock = Lock::new(store, Arc::clone(&holder));
-        Inner { lock, holder, mail, exports }
+        Inner { lock, holder, mail, turns, exports }
     });
     Ok(Guest::from_inner(inner))
 }
@@ -271,6 +273,9 @@ fn pointer(
             Ok(export.to_owned())
         }
         (None, StackPointer::Found { export, .. }) => Ok(export.clone()),
-        (None, StackPointer::Uncertain { reason }) => Err(Pointer::Uncertain(reason.clone())),
+        (None, StackPointer::Uncertain { reason }) => Err(Pointer::Uncertain {
+            reason: reason.clone(),
+            collector: findings.collector().map(str::to_owned),
+        }),
     })
 }

@@ -80,6 +80,12 @@ impl Holder {
         self.poisonings.load(Ordering::SeqCst)
     }
 
+    /// Whether waiting for anything in the guest would be for ever: this thread holds the lock, and
+    /// blocks.
+    pub(crate) fn blocks(&self) -> bool {
+        self.is_this_thread() && self.ask() == Held::Within
+    }
+
     fn is_this_thread(&self) -> bool {
         self.thread.load(Ordering::Relaxed) == thread_mark()
     }

@@ -5,6 +5,7 @@
 //! it, and [`Findings`] is what it leaves. Only `parse` and `exports` know the binary format.
 
 mod asyncify;
+mod collector;
 mod exports;
 mod findings;
 mod found;

@@ -7,13 +7,19 @@
 //! first time it is polled, and the one around it calls its guest. A guest may take as much of the
 //! thread's stack as the engine gives to wasm, so there are not many.
 
-use std::cell::Cell;
+//!
+//! And which calls they are, where those of one guest take turns: a call that is polled within
+//! another's poll is one that the other waits for.
+
+use std::cell::{Cell, RefCell};
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// The imports that are polled on their guests' stacks, and how many calls were put off since
     /// the last of them began.
     static INSIDE: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    /// The calls that are polled within each other and take turns: whose, and their numbers there.
+    static AROUND: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Two of wasmtime's stacks for wasm, 512 KiB each, fit the 2 MiB that most threads have.
@@ -69,4 +75,29 @@ pub(crate) fn puts_off() -> bool {
         INSIDE.set((guests, times + 1));
     }
     puts_off
+}
+
+/// A call that takes turns is polled, as long as this is there.
+pub(crate) struct Around(());
+
+impl Around {
+    /// `turns` tells guests apart.
+    pub(crate) fn enter(turns: usize, number: u64) -> Self {
+        AROUND.with_borrow_mut(|around| around.push((turns, number)));
+        Self(())
+    }
+}
+
+impl Drop for Around {
+    fn drop(&mut self) {
+        AROUND.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// The innermost call of a guest that is polled on this thread and that `is_it` takes.
+pub(crate) fn innermost(turns: usize, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+    AROUND.with_borrow(|around| {
+        let mut calls = around.iter().rev().filter(|(of, _)| *of == turns);
+        calls.find(|(_, number)| is_it(*number)).map(|(_, number)| *number)
+    })
 }

@@ -7,7 +7,10 @@
 //! separate   main stack   | guest's data | <- parked frames | <- plain calls |
 //!            region       | canary | <- one call                            |
 //! copied     main stack   | <- the running call; a parked one's bytes are on the host |
+//! exclusive  main stack   | <- a parked call | <- the call that its import makes |
 //! ```
+
+mod above;
 
 use std::num::NonZeroU32;
 
@@ -18,6 +21,7 @@ use crate::cx::GuestCx;
 use crate::error::{Error, Result, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
+use above::Above;
 
 /// How parked calls keep their part of the shadow stack. A guest without one needs neither.
 ///
@@ -50,6 +54,19 @@ pub enum StackPolicy {
     /// The call's bytes are copied out when it parks and back when it resumes: nothing stays in
     /// the guest. A pointer into a parked call's stack is dead until that call resumes.
     Copied,
+    /// One call at a time, in the order they came: a call's turn lasts from its first run to its
+    /// end, waits included, and nothing is moved meanwhile. For guests whose own collector looks
+    /// for objects on their stack, which finds what a waiting call holds there and nowhere else.
+    ///
+    /// A call that an import of the running call makes, and awaits within its own future, runs at
+    /// once, above that call's frames; several of them take turns among each other. An import that
+    /// waits for one in another way, such as a task that it spawned, waits for ever: that call
+    /// waits in turn for this one to end. What runs by [`Guest::with`](crate::Guest::with) waits for
+    /// no turn.
+    ///
+    /// A call that has begun and is then neither polled nor dropped holds up all others; one that
+    /// waits, and is not polled when its turn comes, loses that turn and keeps its place.
+    Exclusive,
 }
 
 /// What marks the low end of a region. A call that ran over it has written here, most likely.
@@ -71,7 +88,10 @@ pub(crate) enum Pointer {
     #[default]
     Absent,
     /// There may be one, for all that is known.
-    Uncertain(String),
+    Uncertain {
+        reason: String,
+        collector: Option<String>,
+    },
 }
 
 pub(crate) struct ShadowStack {
@@ -83,6 +103,8 @@ pub(crate) struct ShadowStack {
     regions: Vec<Region>,
     /// The regions that no call uses.
     free: Vec<RegionId>,
+    /// The calls that are parked where they are, one above the other.
+    above: Above,
     /// Whether a call that was resumed may return with the pointer too low: a trampoline answered
     /// for a failure, and a rewinding enters it where the innermost frame had the pointer.
     low: bool,
@@ -113,6 +135,8 @@ pub(crate) enum ShadowPart {
     None,
     /// On the guest's own stack, down to `pointer`.
     Main { pointer: u64, base: u64 },
+    /// On the guest's own stack, above all that were parked before it, down to `pointer`.
+    Above { pointer: u64, call: u64 },
     /// In a region, down to `pointer`.
     Region { region: RegionId, pointer: u64 },
     /// On the host, behind the call's frames: `len` bytes, those from `pointer` on.
@@ -153,6 +177,7 @@ impl Default for ShadowStack {
             main_occupied: false,
             regions: Vec::new(),
             free: Vec::new(),
+            above: Above::default(),
             low: false,
         }
     }
@@ -171,10 +196,21 @@ impl ShadowStack {
         Self { pointer, policy, region_size, ..Self::default() }
     }
 
-    /// Why a second call cannot park, if it cannot.
+    /// Why the pointer is not known, if there may be one.
     pub(crate) fn uncertain(&self) -> Option<&str> {
         match &self.pointer {
-            Pointer::Uncertain(reason) => Some(reason),
+            Pointer::Uncertain { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Why a second call cannot park, if it cannot, and by what the guest seems to have a
+    /// collector. Where calls take turns nothing is moved, so that the pointer need not be known.
+    pub(crate) fn refuses_second(&self) -> Option<(&str, Option<&str>)> {
+        match &self.pointer {
+            Pointer::Uncertain { reason, collector } if self.policy != StackPolicy::Exclusive => {
+                Some((reason, collector.as_deref()))
+            }
             _ => None,
         }
     }
@@ -193,7 +229,7 @@ impl ShadowStack {
     /// Those go behind the call's `frames`, so that both are one allocation.
     #[inline]
     pub(crate) fn park(
-        &self,
+        &mut self,
         memory: &[u8],
         frame: Frame,
         pointer: Option<u64>,
@@ -207,8 +243,15 @@ impl ShadowStack {
             self.check_canary(memory, region, Some(pointer))?;
             return Ok(Some(ShadowPart::Region { region, pointer }));
         }
-        if self.policy == StackPolicy::Separate {
-            return Ok(Some(ShadowPart::Main { pointer, base: frame.base }));
+        match self.policy {
+            StackPolicy::Separate => {
+                return Ok(Some(ShadowPart::Main { pointer, base: frame.base }));
+            }
+            StackPolicy::Exclusive => {
+                let call = self.above.park(frame.base);
+                return Ok(Some(ShadowPart::Above { pointer, call }));
+            }
+            StackPolicy::Copied => {}
         }
         let len = frame.base.checked_sub(pointer).ok_or_else(|| {
             Error::out_of_step(format!(
@@ -237,6 +280,15 @@ impl ShadowStack {
                 size: high.saturating_sub(low),
             }),
         }
+    }
+
+    /// Takes out a call that was parked above others: where the pointer goes back to when it ends.
+    /// `None` if others are parked above it, which then goes to the one next to it.
+    fn take_above(&mut self, call: u64) -> Option<u64> {
+        let base = self.above.take(call);
+        // That one may return with the pointer where it found it.
+        self.low |= base.is_none();
+        base
     }
 
     fn region(&self, RegionId(position): RegionId) -> Option<Region> {
@@ -281,6 +333,10 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 self.rt().stack.main_occupied = false;
                 (Frame { base, region: None }, pointer)
             }
+            ShadowPart::Above { pointer, call } => {
+                let base = self.rt().stack.take_above(call).unwrap_or(pointer);
+                (Frame { base, region: None }, pointer)
+            }
             ShadowPart::Region { region, pointer } => {
                 let base = self.stack_pointer().unwrap_or_default();
                 (Frame { base, region: Some(region) }, pointer)
@@ -298,7 +354,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     #[inline]
     pub(crate) fn vacate_stack(&mut self, frame: Frame, part: ShadowPart) -> Result<()> {
         match part {
-            ShadowPart::None => Ok(()),
+            ShadowPart::None | ShadowPart::Above { .. } => Ok(()),
             ShadowPart::Main { .. } => {
                 self.rt().stack.main_occupied = true;
                 Ok(())
@@ -340,6 +396,13 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             ShadowPart::Main { base, .. } => {
                 self.rt().stack.main_occupied = false;
                 self.set_stack_pointer(base)
+            }
+            ShadowPart::Above { call, .. } => {
+                let base = self.rt().stack.take_above(call);
+                match (base, self.stack_pointer()) {
+                    (Some(base), Some(pointer)) if pointer < base => self.set_stack_pointer(base),
+                    _ => Ok(()),
+                }
             }
             ShadowPart::Region { region, .. } => {
                 self.rt().stack.free.push(region);

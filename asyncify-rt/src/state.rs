@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use wasmtime::{Extern, Memory, StoreLimits, Val};
 
 use crate::abi::Asyncify;
+use crate::budget::Budget;
 use crate::guest::Inner;
 use crate::imports::Tasks;
 use crate::limits::{Limits, Stats};
@@ -19,6 +20,7 @@ use crate::module::Module;
 use crate::parked::{Key, Parked};
 use crate::room::Room;
 use crate::shadow_stack::ShadowStack;
+use crate::turns::Turns;
 use crate::waker::Kept;
 use crate::window::Window;
 
@@ -116,8 +118,10 @@ pub(crate) struct Runtime {
     pub(crate) holder: Arc<Holder>,
     /// What calls leave for the lock's next holder.
     pub(crate) mail: Arc<Mailbox>,
-    /// Ticks that each run of wasm has, if the user set a deadline.
-    pub(crate) deadline: Option<u64>,
+    /// Whose turn it is, where calls take turns whole.
+    pub(crate) turns: Option<Arc<Turns>>,
+    /// What each run of wasm may use up, if the user has set any of it.
+    pub(crate) budget: Option<Budget>,
     /// The guest's module, if each suspension looks for frames of it that cannot be unwound.
     pub(crate) check_frames: Option<Module>,
     /// Whether a guest's trap poisons it.
@@ -146,7 +150,8 @@ impl Default for Runtime {
             store_limits: StoreLimits::default(),
             holder: Arc::default(),
             mail: Arc::default(),
-            deadline: None,
+            turns: None,
+            budget: None,
             check_frames: None,
             trap_poisons: true,
             host_end_poisons: false,

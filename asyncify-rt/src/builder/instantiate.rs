@@ -1,9 +1,8 @@
 //! From a builder to a guest: linking, instantiating, and the functions that run first.
 
-use wasmtime::{Instance, Store};
+use wasmtime::{Instance, Store, Trap};
 
 use super::Builder;
-use crate::deadline;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::link;
@@ -58,12 +57,9 @@ impl<T: Send + 'static> Builder<T> {
             store.data_mut().rt.store_limits = limits;
         }
         store.limiter(|state| &mut state.rt.store_limits);
-        let deadline = self.settings.deadline;
-        if deadline.is_some() {
-            deadline::check_engine(module.wasmtime().engine())?;
-        }
-        // Without a deadline too: an engine that counts epochs would end the guest at once.
-        store.set_epoch_deadline(deadline.unwrap_or(deadline::NEVER));
+        let budget = self.settings.budget;
+        budget.check(&store)?;
+        budget.open(&mut store);
         for link in self.link_with_store {
             link(&mut linker, &mut store).map_err(|source| Error::Instantiate { source })?;
         }
@@ -75,12 +71,15 @@ impl<T: Send + 'static> Builder<T> {
         }
         link::check_imports(&module, &linker, &mut store)?;
         let instance = linker.instantiate(&mut store, module.wasmtime());
-        let instance = instance.map_err(|error| match (error.downcast::<Error>(), deadline) {
-            (Ok(error), _) => error,
-            (Err(error), Some(ticks)) if deadline::is_deadline(&error) => {
-                Error::Deadline { function: "the start function".to_owned(), ticks }
+        let instance = instance.map_err(|error| {
+            let spent = |trap: &Trap| budget.spent(*trap, "the start function".to_owned());
+            match error.downcast::<Error>() {
+                Ok(error) => error,
+                Err(error) => error
+                    .downcast_ref()
+                    .and_then(spent)
+                    .unwrap_or_else(|| link::instantiation(error)),
             }
-            (Err(error), _) => link::instantiation(error),
         })?;
         link::assemble(&module, store, instance, self.settings)
     }
@@ -141,9 +140,7 @@ impl Builder<()> {
             store.data_mut().rt.store_limits = limits;
             store.limiter(|state| &mut state.rt.store_limits);
         }
-        if self.settings.deadline.is_some() {
-            deadline::check_engine(module.wasmtime().engine())?;
-        }
+        self.settings.budget.check(&store)?;
         link::assemble(&module, store, instance, self.settings)
     }
 }

@@ -1,4 +1,4 @@
-//! How much the guest may take, of memory and of time.
+//! How much the guest may take, of memory, time and fuel.
 
 use wasmtime::StoreLimits;
 
@@ -55,7 +55,36 @@ impl<T: Send + 'static> Builder<T> {
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
     pub fn epoch_deadline(mut self, ticks: u64) -> Self {
-        self.settings.deadline = Some(ticks.min(deadline::NEVER));
+        self.settings.budget.ticks = Some(ticks.min(deadline::NEVER));
+        self
+    }
+
+    /// How much fuel each run of wasm has, from entering the guest until it returns or waits, before
+    /// it ends with [`Error::OutOfFuel`]. Each run has all of it, so a call
+    /// that takes too much takes nothing of another's; so has each function that runs before there
+    /// is a guest.
+    ///
+    /// The engine must count fuel: about a unit for each instruction, and always the same for the
+    /// same run, unlike [`epoch_deadline`](Self::epoch_deadline), which costs less. An engine that
+    /// counts it ends a guest at once that was given none.
+    ///
+    /// ```
+    /// use asyncify::wasmtime::{Config, Engine};
+    /// use asyncify::{Error, Guest, Module};
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut config = Config::new();
+    /// config.consume_fuel(true);
+    /// # let engine = Engine::new(&config).unwrap();
+    ///
+    /// let module = Module::new(&engine, r#"(module (func (export "run") (loop br 0)))"#)?;
+    /// let guest = Guest::builder(&module).fuel(10_000).instantiate().await?;
+    /// let run = guest.all_exports().typed::<(), ()>("run")?;
+    /// assert!(matches!(run.call(()).await, Err(Error::OutOfFuel { fuel: Some(10_000), .. })));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.settings.budget.fuel = Some(units);
         self
     }
 }

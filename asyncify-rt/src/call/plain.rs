@@ -12,6 +12,7 @@ use crate::function::Callable;
 use crate::machine::MaySuspend;
 use crate::marshal::Args;
 use crate::trace::CallSpan;
+use crate::turns::{Begin, Turn};
 
 /// A call that does not suspend: a future that borrows the function and allocates nothing.
 ///
@@ -44,6 +45,8 @@ pub struct PlainCall<'a, A: Args, M, R> {
     function: &'a dyn Callable<A, M, R>,
     /// `None` once it has run.
     args: Option<A::Owned>,
+    /// Its place where calls take turns whole, from its first poll on until it has run.
+    turn: Option<Box<Turn>>,
     span: CallSpan,
 }
 
@@ -53,7 +56,7 @@ impl<A: Args, M, R> Unpin for PlainCall<'_, A, M, R> {}
 impl<'a, A: Args, M, R> PlainCall<'a, A, M, R> {
     #[inline]
     pub(crate) fn new(function: &'a dyn Callable<A, M, R>, args: A::Owned) -> Self {
-        Self { function, args: Some(args), span: CallSpan::new(function.name()) }
+        Self { function, args: Some(args), turn: None, span: CallSpan::new(function.name()) }
     }
 }
 
@@ -62,9 +65,9 @@ impl<A: Args, M, R> Future for PlainCall<'_, A, M, R> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R>> {
-        let Self { function, args, span } = &mut *self;
+        let Self { function, args, turn, span } = &mut *self;
         let _current = span.enter();
-        function.poll_plain(args, cx)
+        function.poll_plain(args, turn, cx)
     }
 }
 
@@ -79,10 +82,18 @@ impl<A: Args, M, R> fmt::Debug for PlainCall<'_, A, M, R> {
 pub(crate) fn poll_plain<T: Send + 'static, X: Target<T>>(
     target: &X,
     args: &mut Option<X::Args>,
+    turn: &mut Option<Box<Turn>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<X::Output>> {
+    let _around = target.guest().take_place(turn);
+    std::task::ready!(target.guest().poll_turn(turn, cx.waker()))?;
+    let mut begin = Begin::Now;
     let mut output = None;
     let ran = target.guest().poll_with(cx, |guest| -> Thin<()> {
+        begin = turn.as_mut().map_or(Begin::Now, |turn| turn.begin());
+        if begin != Begin::Now {
+            return Ok(());
+        }
         let args = args.take().ok_or(Error::CallEnded)?;
         let plain = MaySuspend::PlainExport;
         if let Some(parking) = start(target, guest, plain, args, &mut output)? {
@@ -93,7 +104,12 @@ pub(crate) fn poll_plain<T: Send + 'static, X: Target<T>>(
         }
         Ok(())
     });
-    match (std::task::ready!(ran), output) {
+    let ran = std::task::ready!(ran);
+    if begin != Begin::Now {
+        return begin.wait(cx.waker());
+    }
+    *turn = None;
+    match (ran, output) {
         (Ok(Ok(())), Some(output)) => Poll::Ready(Ok(output)),
         (Ok(Ok(())), None) => Poll::Ready(Err(Error::CallEnded)),
         (Ok(Err(error)), _) => Poll::Ready(Err(Error::from(error).in_function(target.name()))),

@@ -80,10 +80,11 @@ fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pendin
         return Err(Error::limit("parked calls", rt.limits.parked_calls as u64).into());
     }
     if rt.stats.parked_calls > 0
-        && let Some(reason) = rt.stack.uncertain()
+        && let Some((reason, collector)) = rt.stack.refuses_second()
     {
         let (import, reason) = (pending.import(), reason.to_owned());
-        return Err(Error::StackPointerUncertain { import, reason }.into());
+        let collector = collector.map(str::to_owned);
+        return Err(Error::StackPointerUncertain { import, reason, collector }.into());
     }
     cx.ensure_window(0)?;
     cx.open_window()?;

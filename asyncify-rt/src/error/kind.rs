@@ -14,7 +14,13 @@ impl Error {
 
     /// Whether the guest itself went wrong, not its host.
     pub(crate) fn is_guest_trap(&self) -> bool {
-        matches!(self, Self::Trap { .. } | Self::StackOverflow { .. } | Self::Deadline { .. })
+        matches!(
+            self,
+            Self::Trap { .. }
+                | Self::StackOverflow { .. }
+                | Self::Deadline { .. }
+                | Self::OutOfFuel { .. }
+        )
     }
 
     /// The engine refused what always succeeds on a guest that was linked.
@@ -51,6 +57,7 @@ impl Error {
             | Self::StateOutOfStep { function, .. }
             | Self::Limit { function, .. }
             | Self::Deadline { function, .. }
+            | Self::OutOfFuel { function, .. }
             | Self::Trap { function, .. }
             | Self::StackOverflow { function, .. }
             | Self::Host { function, .. } => Some(function),

@@ -99,11 +99,18 @@ impl fmt::Display for Error {
                     "nothing was overwritten, and the next call gets a larger window; call again, or start with a larger `Builder::window_size`"
                 }
             ),
-            Self::StackPointerUncertain { import, reason } => write!(
+            Self::StackPointerUncertain { import, reason, collector: None } => write!(
                 f,
-                "{} cannot suspend a second call: {}; name the stack pointer with `Builder::stack_pointer`, or let one call suspend at a time",
+                "{} cannot suspend a second call: {}; name the stack pointer with `Builder::stack_pointer`, or let one call suspend at a time, which `StackPolicy::Exclusive` sees to",
                 Name(import),
                 Text(reason)
+            ),
+            Self::StackPointerUncertain { import, reason, collector: Some(collector) } => write!(
+                f,
+                "{} cannot suspend a second call: {}; let calls take turns with `StackPolicy::Exclusive`: the module has functions named {}, as where a collector scans the guest's stack, and that must find what waiting calls hold there",
+                Name(import),
+                Text(reason),
+                Name(collector)
             ),
             Self::ShadowStackOverflow { function, size } => write!(
                 f,
@@ -156,6 +163,16 @@ impl fmt::Display for Error {
             Self::Deadline { function, ticks } => write!(
                 f,
                 "{} ran for more than {ticks} epoch ticks without suspending; raise `Builder::epoch_deadline`, or let the guest suspend more often",
+                Name(function)
+            ),
+            Self::OutOfFuel { function, fuel: Some(fuel) } => write!(
+                f,
+                "{} used up its {fuel} units of fuel without suspending; raise `Builder::fuel`, or let the guest suspend more often",
+                Name(function)
+            ),
+            Self::OutOfFuel { function, fuel: None } => write!(
+                f,
+                "{} has no fuel left: the engine counts it, and nobody gives this guest any; give each run its own with `Builder::fuel`, or leave `Config::consume_fuel` off",
                 Name(function)
             ),
             Self::BadPointer { function, parameter, ptr, len, memory_size } => write!(

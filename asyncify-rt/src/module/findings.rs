@@ -8,7 +8,7 @@ use super::found::{
 use crate::error::{Error, Result};
 
 /// Starts what [`Findings::to_bytes`] makes. A change of the types below is a new number.
-const MAGIC: &[u8] = b"asyncify findings 2\n";
+const MAGIC: &[u8] = b"asyncify findings 3\n";
 
 /// What a module's preparation found.
 ///
@@ -43,6 +43,7 @@ pub struct Findings {
     pub(super) stack_size: Option<u64>,
     pub(super) allocator: Option<Allocator>,
     pub(super) initializer: Option<String>,
+    pub(super) collector: Option<String>,
     pub(super) mutable_globals: Vec<MutableGlobal>,
     pub(super) added_exports: Vec<String>,
     pub(super) callers: Callers,
@@ -191,6 +192,24 @@ impl Findings {
     #[must_use]
     pub fn initializer(&self) -> Option<&str> {
         self.initializer.as_deref()
+    }
+
+    /// By which functions the guest seems to have a collector that looks for objects on its own
+    /// stack: their name, or how their names begin, with a `*`.
+    ///
+    /// Such a guest needs [`StackPolicy::Exclusive`](crate::StackPolicy::Exclusive) if its calls
+    /// wait. It is told by names alone, so it may be missed in a module without any, and a module
+    /// may be taken for one whose collector never looks there.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (func $GC_malloc))"#)?;
+    /// assert_eq!(prepared.findings().collector(), Some("GC_*"));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
+    #[must_use]
+    pub fn collector(&self) -> Option<&str> {
+        self.collector.as_deref()
     }
 
     /// Every mutable global, imported ones too, in the order of their indices.

@@ -11,7 +11,7 @@ use super::found::{
     Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackPointer,
 };
 use super::parse::Parsed;
-use super::{scan, stack_pointer};
+use super::{collector, scan, stack_pointer};
 use crate::error::{Error, Result};
 
 /// Starts what [`Prepared::to_bytes`] makes.
@@ -120,6 +120,7 @@ impl Prepared {
             stack_size,
             allocator: allocator(&parsed),
             initializer: initializer(&parsed),
+            collector: collector::find(&parsed).map(str::to_owned),
             mutable_globals,
             added_exports: exports.added(),
             callers: scan.callers,
