@@ -76,7 +76,7 @@ enum Functions {
     },
     /// `cabi_realloc(old, old_size, align, new_size)`.
     Realloc(TypedFunc<(u32, u32, u32, u32), u32>),
-    /// `AssemblyScript`'s `__new(size, class)`: an object stays only while it is pinned.
+    /// AssemblyScript's `__new(size, class)`: an object stays only while it is pinned.
     Managed {
         new: TypedFunc<(u32, u32), u32>,
         pin: TypedFunc<u32, u32>,

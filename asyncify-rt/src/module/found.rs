@@ -266,7 +266,7 @@ pub enum Allocator {
         /// The export `free`.
         free: String,
     },
-    /// `AssemblyScript`'s: `__new(size, class) -> ptr`, `__pin(ptr) -> ptr` and `__unpin(ptr)`.
+    /// AssemblyScript's: `__new(size, class) -> ptr`, `__pin(ptr) -> ptr` and `__unpin(ptr)`.
     AssemblyScript {
         /// The export `__new`.
         new: String,

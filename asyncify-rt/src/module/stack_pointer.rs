@@ -9,7 +9,7 @@ use super::found::FoundBy;
 use super::parse::{DataStart, Global, Parsed, short_body};
 use super::usage::Usage;
 
-/// LLVM's name for it, and that in the runtime of `AssemblyScript` which collects garbage.
+/// LLVM's name for it, and that in the runtime of AssemblyScript which collects garbage.
 const NAMES: [&str; 2] = ["__stack_pointer", "~lib/memory/__stack_pointer"];
 /// Functions that do nothing but read or move it: Emscripten's, older ones of Emscripten, and
 /// wasm-bindgen's.
