@@ -1,6 +1,7 @@
 //! Making a guest: what it is made of. Each of the files below sets what concerns one thing, and
 //! `instantiate` makes the guest.
 
+mod call_state;
 mod checks;
 mod ends;
 mod imports;
@@ -8,9 +9,12 @@ mod instantiate;
 mod limits;
 mod places;
 
+use std::sync::Arc;
+
 use wasmtime::{Linker, Store, StoreLimits};
 
 use crate::budget::Budget;
+use crate::call_state::Hooks;
 use crate::error::{Error, Result};
 use crate::imports::AsyncImports;
 use crate::limits::Limits;
@@ -46,6 +50,7 @@ pub struct Builder<T: Send + 'static> {
     mistake: Option<Error>,
     trap_unknown: bool,
     trust_instrumentation: bool,
+    call_state: Option<Arc<dyn Hooks<T>>>,
     settings: Settings,
 }
 
@@ -65,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) store_limits: Option<StoreLimits>,
     pub(crate) budget: Budget,
+    pub(crate) call_globals: Vec<String>,
     pub(crate) check_frames: bool,
     pub(crate) trap_clears: bool,
     pub(crate) host_end_poisons: bool,
@@ -87,6 +93,7 @@ impl<T: Send + 'static> Builder<T> {
             mistake: None,
             trap_unknown: false,
             trust_instrumentation: false,
+            call_state: None,
             settings: Settings::default(),
         }
     }

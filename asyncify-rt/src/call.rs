@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use wasmtime::{StoreContextMut, Val};
 
+use crate::call_state::Saved;
 use crate::cx::GuestCx;
 use crate::cycle::{self, Outcome};
 use crate::error::{Error, Result, Thin};
@@ -227,15 +228,18 @@ struct Extra {
     instead: Option<Box<[Val]>>,
     /// What was placed in the guest for the arguments.
     placed: Box<[u32]>,
+    /// What the call has of its own in the guest, taken out of there.
+    saved: Option<Box<Saved>>,
 }
 
 impl<K> Parked<K> {
     fn new<T: Send + 'static>(guest: &mut GuestCx<'_, T>, parking: Parking<K>) -> Self {
-        let Parking { key, pending, kept, placed } = parking;
+        let Parking { key, pending, kept, placed, saved } = parking;
         let poisonings = guest.rt().holder.poisonings();
         let (pending, waker) = (Some(pending), guest.rt().run.waker.mark());
+        let has_extra = !placed.is_empty() || saved.is_some();
         let extra =
-            (!placed.is_empty()).then(|| Box::new(Extra { instead: None, placed: placed.into() }));
+            has_extra.then(|| Box::new(Extra { instead: None, placed: placed.into(), saved }));
         Self { key, pending, answered: false, poisonings, kept, waker, extra }
     }
 
@@ -245,7 +249,11 @@ impl<K> Parked<K> {
         guest: &mut GuestCx<'_, T>,
         key: Key,
         pending: Suspended,
+        saved: Option<Box<Saved>>,
     ) {
+        if saved.is_some() {
+            self.extra.get_or_insert_default().saved = saved;
+        }
         self.key = key;
         self.pending = Some(pending);
         self.answered = false;
@@ -320,15 +328,18 @@ impl<A, K> Progress<A, K> {
             }
             Some(pending) => {
                 self.span.resumed(guest.rt(), parked.key, &*pending);
-                let instead = parked.extra.as_mut().and_then(|extra| extra.instead.take());
+                let (instead, saved) = match &mut parked.extra {
+                    Some(extra) => (extra.instead.take(), extra.saved.take()),
+                    None => (None, None),
+                };
                 let resuming = Resuming { pending, instead };
-                cycle::resume(guest, target.name(), parked.key, resuming, invoke)
+                cycle::resume(guest, target.name(), parked.key, resuming, saved, invoke)
             }
         };
         let ended = match ran {
-            Ok(Outcome::Parked { key, pending }) => {
+            Ok(Outcome::Parked { key, pending, saved }) => {
                 self.span.parked(guest.rt(), key, &*pending);
-                parked.again(guest, key, pending);
+                parked.again(guest, key, pending, saved);
                 return Ok(());
             }
             Ok(Outcome::Returned) => Ok(raw),
@@ -357,6 +368,7 @@ pub(crate) struct Parking<K> {
     kept: K,
     /// What was placed in the guest for the arguments.
     placed: Vec<u32>,
+    saved: Option<Box<Saved>>,
 }
 
 /// Keeps what was placed for a call's arguments while they, or the result, are converted: it is
@@ -404,7 +416,10 @@ pub(crate) fn start<T: Send + 'static, X: Target<T>>(
     };
     let placed = converting.end();
     match ran {
-        Ok(Some((key, pending, kept))) => Ok(Some(Parking { key, pending, kept, placed })),
+        Ok(Some(mut parking)) => {
+            parking.placed = placed;
+            Ok(Some(parking))
+        }
         ran => {
             if !placed.is_empty() {
                 guest.free_all(&placed);
@@ -421,7 +436,7 @@ fn enter<T: Send + 'static, X: Target<T>>(
     may_suspend: MaySuspend,
     (params, kept): (X::Params, X::Kept),
     output: &mut Option<X::Output>,
-) -> Thin<Option<(Key, Suspended, X::Kept)>> {
+) -> Thin<Option<Parking<X::Kept>>> {
     let mut raw = None;
     let invoke = |store: StoreContextMut<'_, State<T>>| {
         raw = Some(target.invoke(store, params)?);
@@ -432,7 +447,9 @@ fn enter<T: Send + 'static, X: Target<T>>(
             *output = raw.map(|raw| target.finish(guest, kept, raw)).transpose()?;
             Ok(None)
         }
-        Outcome::Parked { key, pending } => Ok(Some((key, pending, kept))),
+        Outcome::Parked { key, pending, saved } => {
+            Ok(Some(Parking { key, pending, kept, placed: Vec::new(), saved }))
+        }
     }
 }
 
@@ -504,10 +521,11 @@ impl<T: Send + 'static, X: Target<T>> Drop for Running<T, X> {
     /// Locks nothing and runs no wasm: what the call held is collected by the next lock.
     fn drop(&mut self) {
         if let Some(Parked { key, pending, extra, .. }) = self.progress.parked.take() {
-            let placed = extra.map(|extra| extra.placed).unwrap_or_default();
+            let (placed, saved) =
+                extra.map(|extra| (extra.placed, extra.saved)).unwrap_or_default();
             self.target.guest().mail_dropped(key, placed);
-            // The import's future goes last: it may panic.
-            drop(pending);
+            // What is the user's goes last: it may panic.
+            drop((saved, pending));
         }
     }
 }

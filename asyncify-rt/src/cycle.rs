@@ -15,6 +15,7 @@
 //! Source of the protocol: Binaryen's `src/passes/Asyncify.cpp`. An export's return in state
 //! `Unwinding` parks the call; in `Rewinding` the import was never reached, which is a fault.
 
+mod call_state;
 mod import;
 mod nested;
 
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use wasmtime::{AsContextMut, StoreContextMut, Trap};
 
+use crate::call_state::Saved;
 use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
@@ -38,7 +40,7 @@ use crate::window::Unwound;
 /// that it is written once and moved nowhere.
 pub(crate) enum Outcome {
     Returned,
-    Parked { key: Key, pending: Suspended },
+    Parked { key: Key, pending: Suspended, saved: Option<Box<Saved>> },
 }
 
 /// Calls an export for the first time.
@@ -53,6 +55,9 @@ where
     T: Send + 'static,
 {
     settle(cx)?;
+    if cx.keeps_call_state() {
+        cx.begin_call_state()?;
+    }
     let frame = cx.enter_stack(may_suspend == MaySuspend::Yes)?;
     let rt = cx.rt();
     rt.run.key = None;
@@ -66,7 +71,8 @@ pub(crate) fn resume<T>(
     cx: &mut GuestCx<'_, T>,
     name: &str,
     key: Key,
-    resuming: Resuming,
+    mut resuming: Resuming,
+    saved: Option<Box<Saved>>,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<()>,
 ) -> Thin<Outcome>
 where
@@ -84,6 +90,11 @@ where
     record.waker.clone_from(rt.run.waker.waker());
     let (held, shadow) = (record.held(), record.shadow);
     let unwound = (record.frames.len() as u64).saturating_sub(shadow.copied() as u64);
+    let mut globals = None;
+    if let Some(saved) = saved {
+        let (back, values) = call_state::bring_back(cx, name, key, resuming, *saved)?;
+        (resuming, globals) = (back, Some(values));
+    }
     let put = put_back(cx, key, unwound);
     // Not before: should the guest's allocator panic, the call is parked yet, and is collected.
     cx.rt().stats.unpark(held);
@@ -99,6 +110,9 @@ where
             return Err(error);
         }
     };
+    if let Some(values) = globals {
+        cx.put_back_call_globals(&values)?;
+    }
     set_state(cx, Phase::Rewinding)?;
     let rt = cx.rt();
     rt.run.key = Some(key);
@@ -142,7 +156,7 @@ where
             Err(error) => error.into(),
         },
         (Ok(()), Returned::Unwound) => match park(cx, frame) {
-            Ok((key, pending)) => return Ok(Outcome::Parked { key, pending }),
+            Ok((key, pending)) => return call_state::keep(cx, name, key, pending),
             Err(error) => error.into(),
         },
         (Ok(()), Returned::NeverReached) => never_reached(cx.rt()),

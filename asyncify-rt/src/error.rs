@@ -133,6 +133,14 @@ pub enum Error {
         present: Vec<String>,
     },
 
+    /// There is no such global.
+    NoSuchGlobal {
+        /// The global that was asked for.
+        name: String,
+        /// The guest's mutable globals.
+        present: Vec<String>,
+    },
+
     /// There is no such import.
     NoSuchImport {
         /// The import that was asked for, as `module.name`.

@@ -91,6 +91,7 @@ mod abi;
 mod budget;
 mod builder;
 mod call;
+mod call_state;
 mod cx;
 mod cycle;
 mod deadline;
@@ -125,6 +126,7 @@ mod window;
 
 pub use builder::Builder;
 pub use call::{Call, PlainCall};
+pub use call_state::CallState;
 pub use cx::GuestCx;
 pub use deadline::Ticker;
 pub use error::{BoxError, Error, ImportMismatch, Result, Trap};

@@ -7,6 +7,7 @@ use wasmtime::{Extern, ExternType, Instance, Linker, Memory, MemoryType, Store};
 
 use crate::abi::Asyncify;
 use crate::builder::{Settings, StackPointerSetting};
+use crate::call_state::{self, Hooks, PerCall};
 use crate::cx::GuestCx;
 use crate::error::{Error, ImportMismatch, Name, Result, nearest};
 use crate::function::signature_of;
@@ -152,6 +153,7 @@ pub(crate) fn assemble<T: Send + 'static>(
     mut store: Store<State<T>>,
     instance: Instance,
     settings: Settings,
+    hooks: Option<Arc<dyn Hooks<T>>>,
 ) -> Result<Guest<T>> {
     let findings = module.findings();
     let all: HashMap<String, Extern> = instance
@@ -178,7 +180,14 @@ pub(crate) fn assemble<T: Send + 'static>(
     let budget = settings.budget.if_any();
     let turns = (settings.policy == StackPolicy::Exclusive).then(Arc::default);
     let check_frames = settings.check_frames.then(|| module.clone());
-    link_runtime(&mut GuestCx::of(&mut store), findings, all, settings)?;
+    let pointer = pointer(findings, settings.stack_pointer.as_ref())?;
+    let known = pointer.as_ref().ok().map(String::as_str);
+    let call_globals = call_state::find(findings, &settings.call_globals, known)?;
+    let call_globals =
+        call_globals.iter().filter_map(|export| all.get(export)?.clone().into_global());
+    let per_call = PerCall::new(&mut GuestCx::of(&mut store), call_globals.collect(), hooks);
+    store.data_mut().per_call = per_call;
+    link_runtime(&mut GuestCx::of(&mut store), findings, all, settings, pointer)?;
     store.data_mut().rt.budget = budget;
     store.data_mut().rt.turns.clone_from(&turns);
     store.data_mut().rt.check_frames = check_frames;
@@ -195,6 +204,7 @@ fn link_runtime<T: Send + 'static>(
     findings: &Findings,
     mut exports: HashMap<String, Extern>,
     settings: Settings,
+    pointer: std::result::Result<String, Pointer>,
 ) -> Result<()> {
     let missing = |name: &str| {
         Error::Config(format!("the instance has no export {}; it is of another module", Name(name)))
@@ -217,7 +227,6 @@ fn link_runtime<T: Send + 'static>(
         },
         None => None,
     };
-    let pointer = pointer(findings, settings.stack_pointer.as_ref())?;
     let pointer = match pointer {
         Ok(name) => Pointer::Known { global: global(&name)?, width: findings.pointer_width() },
         Err(pointer) => pointer,

@@ -10,6 +10,7 @@ use wasmtime::{Extern, Memory, StoreLimits, Val};
 
 use crate::abi::Asyncify;
 use crate::budget::Budget;
+use crate::call_state::PerCall;
 use crate::guest::Inner;
 use crate::imports::Tasks;
 use crate::limits::{Limits, Stats};
@@ -54,6 +55,8 @@ pub struct State<T: Send + 'static> {
     /// The user's own data.
     pub data: T,
     pub(crate) guest: Weak<Inner<T>>,
+    /// What is kept for each call, if the user wants any of it.
+    pub(crate) per_call: Option<Box<PerCall<T>>>,
     pub(crate) rt: Runtime,
 }
 
@@ -83,7 +86,7 @@ impl<T: Send + 'static> State<T> {
 
     /// A state for a store in which nothing runs.
     pub(crate) fn bare(data: T) -> Self {
-        Self { data, guest: Weak::new(), rt: Runtime::default() }
+        Self { data, guest: Weak::new(), per_call: None, rt: Runtime::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use wasmtime::{Instance, Store, Trap};
 
 use super::Builder;
+use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::link;
@@ -39,8 +40,17 @@ impl<T: Send + 'static> Builder<T> {
         let initialize = initialize.unwrap_or_else(|| {
             module.findings().initializer().map(str::to_owned).into_iter().collect()
         });
+        // What these leave is how a call finds what it has of its own.
+        let per_call = guest.with(|cx| cx.store.data_mut().per_call.take()).await?;
         for export in initialize {
             guest.all_exports().typed::<(), ()>(&export)?.call(()).await?;
+        }
+        if let Some(mut per_call) = per_call {
+            let keep = |cx: &mut GuestCx<'_, T>| {
+                per_call.begin_with_this(cx);
+                cx.store.data_mut().per_call = Some(per_call);
+            };
+            guest.with(keep).await?;
         }
         Ok(guest)
     }
@@ -81,7 +91,7 @@ impl<T: Send + 'static> Builder<T> {
                     .unwrap_or_else(|| link::instantiation(error)),
             }
         })?;
-        link::assemble(&module, store, instance, self.settings)
+        link::assemble(&module, store, instance, self.settings, self.call_state)
     }
 }
 
@@ -93,7 +103,7 @@ impl Builder<()> {
     ///
     /// # Errors
     /// [`Error::Config`] if `instance` is not one of [`Module::wasmtime`], or if the builder has a
-    /// setting that comes too late for it: imports, links, or an initializer.
+    /// setting that comes too late for it: imports, links, an initializer, or a `call_state`.
     ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};
@@ -122,10 +132,11 @@ impl Builder<()> {
         if let Some(late) = self.comes_before_instance() {
             return Err(Error::Config(format!(
                 "`Builder::{late}` comes too late for an instance that is linked already; {}",
-                if late == "initialize" {
-                    "call its initializer yourself"
-                } else {
-                    "use its own linker"
+                match late {
+                    "initialize" => "call its initializer yourself",
+                    "call_state" =>
+                        "name globals with `Builder::call_globals`, or let a builder link it",
+                    _ => "use its own linker",
                 }
             )));
         }
@@ -141,7 +152,7 @@ impl Builder<()> {
             store.limiter(|state| &mut state.rt.store_limits);
         }
         self.settings.budget.check(&store)?;
-        link::assemble(&module, store, instance, self.settings)
+        link::assemble(&module, store, instance, self.settings, None)
     }
 }
 
@@ -154,6 +165,7 @@ impl<T: Send + 'static> Builder<T> {
             ("link_with_store", !self.link_with_store.is_empty()),
             ("trap_unknown_imports", self.trap_unknown),
             ("initialize", self.settings.initialize.is_some()),
+            ("call_state", self.call_state.is_some()),
         ];
         settings.into_iter().find_map(|(name, given)| given.then_some(name))
     }

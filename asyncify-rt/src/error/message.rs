@@ -69,6 +69,13 @@ impl fmt::Display for Error {
                 meant(name, present),
                 Names(present)
             ),
+            Self::NoSuchGlobal { name, present } => write!(
+                f,
+                "the module has no mutable global {}{}; it has {}",
+                Name(name),
+                meant(name, present),
+                Names(present)
+            ),
             Self::NoSuchImport { import, present } => write!(
                 f,
                 "the host has no import {}{}; it has {}",

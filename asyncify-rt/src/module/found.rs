@@ -195,6 +195,7 @@ impl MemoryFinding {
 /// let prepared = Prepared::new(r#"(module (global (export "count") (mut i64) (i64.const 0)))"#)?;
 /// let global = &prepared.findings().mutable_globals()[0];
 /// assert_eq!((global.index(), global.export(), global.kind()), (0, "count", GlobalKind::I64));
+/// assert!(global.names().eq(["count"]));
 /// # Ok::<(), asyncify::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,6 +217,11 @@ impl MutableGlobal {
     #[must_use]
     pub fn export(&self) -> &str {
         &self.export
+    }
+
+    /// All its names: its export, then others. See [`MutableGlobal`] for an example.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.export).chain(&self.aliases).map(String::as_str)
     }
 
     /// The kind of value it holds. See [`MutableGlobal`] for an example.

@@ -5,6 +5,7 @@
 mod common;
 
 mod allocator_panics;
+mod call_state;
 mod cancel;
 mod contract;
 mod cycle;
