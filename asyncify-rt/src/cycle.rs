@@ -28,7 +28,7 @@ use wasmtime::{AsContextMut, StoreContextMut, Trap};
 
 use crate::call_state::Saved;
 use crate::cx::GuestCx;
-use crate::error::{Boxed, Error, Result, Thin};
+use crate::error::{Boxed, Error, Name, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
 use crate::parked::{Key, Record};
 use crate::shadow_stack::Frame;
@@ -256,8 +256,8 @@ fn insert_record(rt: &mut Runtime) -> Thin<Key> {
 fn not_unwound(unwound: &Unwound, pending: Option<&dyn Pending>) -> Error {
     match *unwound {
         Unwound::Frames | Unwound::Nothing => Error::out_of_step(format!(
-            "`{}` suspended, and no frame was unwound",
-            pending.map(Pending::import).unwrap_or_default()
+            "{} suspended, and no frame was unwound",
+            Name(&pending.map(Pending::import).unwrap_or_default())
         )),
         Unwound::Overflow { needed, size } => {
             Error::WindowTooSmall { function: String::new(), needed, size, poisoned: true }
@@ -432,8 +432,8 @@ fn interpret<T: Send + 'static>(
 fn never_reached(rt: &mut Runtime) -> Error {
     let import = rt.run.resuming.as_ref().map(|resuming| resuming.pending.import());
     Error::out_of_step(format!(
-        "it returned without having been rewound into `{}`, where it had suspended",
-        import.unwrap_or_default()
+        "it returned without having been rewound into {}, where it had suspended",
+        Name(&import.unwrap_or_default())
     ))
 }
 

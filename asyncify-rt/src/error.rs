@@ -5,12 +5,16 @@ mod kind;
 mod message;
 mod mismatch;
 mod name;
+#[cfg(test)]
+mod tests;
 mod text;
 mod trap;
 
 pub use mismatch::ImportMismatch;
-pub(crate) use name::Name;
-pub(crate) use text::nearest;
+#[cfg(feature = "tracing")]
+pub(crate) use name::Text;
+pub(crate) use name::{Name, is_plain};
+pub(crate) use text::{Names, nearest};
 pub use trap::Trap;
 
 pub(crate) use crate::thin::{Boxed, Thin};

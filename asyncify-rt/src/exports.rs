@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::{Extern, ExternType, Global, Memory, Table};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Name, Result};
 use crate::function::{AsyncFunction, ExportFn, Function, TypedAsyncFunction};
 use crate::guest::{Export, Guest};
 use crate::marshal::{
@@ -128,8 +128,8 @@ impl<T: Send + 'static> ExportLookup<'_, T> {
             Ok(function) => Some(function),
             Err(Error::SignatureMismatch { expected, actual, .. }) => {
                 self.mismatches.push(format!(
-                    "`{}` is declared as {expected}, the guest has {actual}",
-                    info.name
+                    "{} is declared as {expected}, the guest has {actual}",
+                    Name(info.name)
                 ));
                 None
             }

@@ -3,7 +3,8 @@
 use wasmtime::{AsContext, FrameInfo, WasmBacktrace};
 
 use crate::cx::GuestCx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Name, Result};
+use crate::imports::wasm_opt_args;
 use crate::module::Module;
 use crate::state::Pending;
 
@@ -28,7 +29,8 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         if stack.frames().len() >= seen {
             let import = pending.import();
             return Err(Error::Config(format!(
-                "`{import}` suspends below {seen} frames or more, and `check_frames` sees no more of them; raise that with `Config::wasm_backtrace_max_frames`"
+                "{} suspends below {seen} frames or more, and `check_frames` sees no more of them; raise that with `Config::wasm_backtrace_max_frames`",
+                Name(&import)
             )));
         }
         let left_out = stack.frames().iter().filter(|frame| !can_be_unwound(module, frame));
@@ -38,7 +40,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             return Ok(());
         }
         let import = pending.import();
-        let wasm_opt_args = format!("--pass-arg=asyncify-imports@{import}");
+        let wasm_opt_args = wasm_opt_args([pending.id()]);
         Err(Error::UninstrumentedCaller { import, functions, wasm_opt_args })
     }
 }

@@ -3,9 +3,11 @@
 mod dispatch;
 mod dynamic;
 mod task;
+mod wasm_opt;
 
 pub(crate) use dynamic::zeros;
 pub(crate) use task::Tasks;
+pub(crate) use wasm_opt::command as wasm_opt_args;
 
 use std::fmt;
 use std::future::Future;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 
 use wasmtime::{Linker, Val};
 
-use crate::error::{Error, Result, Trap};
+use crate::error::{Error, Name, Result, Trap};
 use crate::marshal::{Answer, IntoGuest, ParamInfo, Site, ValueType, Values, assert_not_too_many};
 use crate::state::State;
 
@@ -48,6 +50,28 @@ pub trait Imports: Sized + 'static {
 
     /// Adds every import of the block to `imports`.
     fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>);
+
+    /// What `wasm-opt` needs beside `--asyncify` to instrument a guest of this host, one argument
+    /// after the other, as [`Command`](std::process::Command) takes them. A host's own
+    /// `wasm_opt_args` is the same for a shell, quoted where it must be.
+    ///
+    /// ```
+    /// use asyncify::Imports;
+    /// # struct Host;
+    /// # #[asyncify::imports(module = "env")] impl Host { async fn sleep_ms(&self, ms: u32) { let _ = ms; } }
+    ///
+    /// let mut wasm_opt = std::process::Command::new("wasm-opt");
+    /// wasm_opt.args(["guest.wasm", "--asyncify", "-O2", "-o", "guest.async.wasm"]);
+    /// wasm_opt.args(Host::wasm_opt_arg_list());
+    /// ```
+    #[must_use]
+    fn wasm_opt_arg_list() -> Vec<String> {
+        wasm_opt::arguments(suspending::<Self>())
+    }
+}
+
+fn suspending<H: Imports>() -> impl Iterator<Item = (&'static str, &'static str)> {
+    H::IMPORTS.iter().filter(|import| import.suspending).map(ImportInfo::id)
 }
 
 /// An import, as a host declares it.
@@ -262,11 +286,33 @@ impl<T: Send + 'static> AsyncImports<T> {
     }
 
     /// What Binaryen's pass is told, so that it instruments for these imports: the arguments of
-    /// `wasm-opt` beside `--asyncify`. See [`AsyncImports`] for an example.
+    /// `wasm-opt` beside `--asyncify`, as a POSIX shell reads them: in single quotes where a name
+    /// has more than letters, digits and `-_./:@`. See [`AsyncImports`] for an example.
+    ///
+    /// Binaryen's list cannot hold a comma or a line break, nor one of some characters at its
+    /// ends. In their place stands `*`, which matches any characters, and other imports' names
+    /// too: those are instrumented for beside.
     #[must_use]
     pub fn wasm_opt_args(&self) -> String {
-        let suspending = self.definitions.iter().filter(|import| import.suspending);
-        wasm_opt_args(suspending.map(|import| (&*import.module, &*import.name)))
+        wasm_opt_args(self.suspending_imports())
+    }
+
+    /// The same arguments one by one, as [`Command`](std::process::Command) takes them, without a
+    /// shell's quotes.
+    ///
+    /// ```
+    /// use asyncify::{AsyncImports, ImportResult};
+    /// use asyncify::wasmtime::{Engine, FuncType};
+    ///
+    /// let mut imports = AsyncImports::<()>::new();
+    /// let ty = FuncType::new(&Engine::default(), [], []);
+    /// imports.define("$root", "ask", ty, |_, _| Ok(ImportResult::Sync(vec![])));
+    /// assert_eq!(imports.wasm_opt_arg_list(), ["--pass-arg=asyncify-imports@$root.ask"]);
+    /// assert_eq!(imports.wasm_opt_args(), "'--pass-arg=asyncify-imports@$root.ask'");
+    /// ```
+    #[must_use]
+    pub fn wasm_opt_arg_list(&self) -> Vec<String> {
+        wasm_opt::arguments(self.suspending_imports())
     }
 
     /// The suspending imports, as (module, name).
@@ -309,7 +355,8 @@ impl<T: Send + 'static> AsyncImports<T> {
     pub fn add_to_linker(&self, linker: &mut Linker<State<T>>) -> Result<()> {
         for Definition { module, name, define, .. } in &self.definitions {
             define(linker).map_err(|error| {
-                Error::Config(format!("import `{module}.{name}` cannot be defined: {error}"))
+                let import = format!("{module}.{name}");
+                Error::Config(format!("import {} cannot be defined: {error}", Name(&import)))
             })?;
         }
         Ok(())
@@ -336,15 +383,9 @@ impl<T: Send + 'static> fmt::Debug for AsyncImports<T> {
     }
 }
 
-pub(crate) fn wasm_opt_args<'a>(suspending: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let names: Vec<_> = suspending.map(|(module, name)| format!("{module}.{name}")).collect();
-    format!("--pass-arg=asyncify-imports@{}", names.join(","))
-}
-
 /// The arguments for the suspending imports of `H`.
 #[doc(hidden)]
 #[must_use]
 pub fn host_wasm_opt_args<H: Imports>() -> String {
-    let suspending = H::IMPORTS.iter().filter(|import| import.suspending);
-    wasm_opt_args(suspending.map(ImportInfo::id))
+    wasm_opt_args(suspending::<H>())
 }

@@ -27,7 +27,7 @@ pub use found::{
 };
 pub use prepared::Prepared;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Name, Result};
 use findings::stale;
 
 /// A module that guests are made from: compiled, with all exports that the runtime needs.
@@ -240,5 +240,5 @@ fn check_global(module: &wasmtime::Module, name: &str, kind: GlobalKind) -> Resu
 }
 
 fn absent(kind: &str, name: &str) -> Error {
-    stale(format!("the compiled module has no {kind} `{name}` as the findings describe it"))
+    stale(format!("the compiled module has no {kind} {} as the findings describe it", Name(name)))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::{Extern, TypedFunc};
 
 use crate::cx::GuestCx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Name, Result};
 use crate::module::{Allocator, Findings, PointerWidth};
 
 /// Where the window and the shadow stacks' regions go.
@@ -156,7 +156,8 @@ where
     P: wasmtime::WasmParams,
     R: wasmtime::WasmResults,
 {
-    let wrong = |reason: String| Error::Config(format!("allocator function `{name}`: {reason}"));
+    let wrong =
+        |reason: String| Error::Config(format!("allocator function {}: {reason}", Name(name)));
     let Some(Extern::Func(func)) = cx.export(name) else {
         return Err(wrong("the guest exports no such function".to_owned()));
     };

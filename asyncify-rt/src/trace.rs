@@ -15,6 +15,7 @@ mod on {
     use tracing::Span;
     use tracing::span::EnteredSpan;
 
+    use crate::error::Text;
     use crate::parked::{Key, Record};
     use crate::state::{Pending, Runtime};
 
@@ -28,7 +29,12 @@ mod on {
 
     impl CallSpan {
         pub(crate) fn new(function: &str) -> Self {
-            Self { span: tracing::debug_span!(target: TARGET, "call", function), parked: None }
+            let span = tracing::debug_span!(
+                target: TARGET,
+                "call",
+                function = Text(function).to_string()
+            );
+            Self { span, parked: None }
         }
 
         /// Makes it the thread's current span, for as long as the answer lives.
@@ -39,7 +45,7 @@ mod on {
         pub(crate) fn parked(&mut self, rt: &Runtime, key: Key, pending: &dyn Pending) {
             if tracing::enabled!(target: TARGET, tracing::Level::DEBUG) {
                 self.parked = Some(Instant::now());
-                let (import, bytes) = (pending.import(), bytes(rt, key));
+                let (import, bytes) = (import(pending), bytes(rt, key));
                 tracing::debug!(target: TARGET, import, bytes, "parked");
             }
         }
@@ -47,11 +53,15 @@ mod on {
         /// Is told before the guest goes on.
         pub(crate) fn resumed(&mut self, rt: &Runtime, key: Key, pending: &dyn Pending) {
             if let Some(parked) = self.parked.take() {
-                let (import, bytes) = (pending.import(), bytes(rt, key));
+                let (import, bytes) = (import(pending), bytes(rt, key));
                 let waited = parked.elapsed();
                 tracing::debug!(target: TARGET, import, bytes, ?waited, "resumed");
             }
         }
+    }
+
+    fn import(pending: &dyn Pending) -> String {
+        Text(pending.import()).to_string()
     }
 
     /// What a parked call holds on the host.

@@ -2,7 +2,8 @@
 
 use super::set_state;
 use crate::cx::GuestCx;
-use crate::error::{Boxed, Error, Thin};
+use crate::error::{Boxed, Error, Name, Thin};
+use crate::imports::wasm_opt_args;
 use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
 use crate::nesting;
 use crate::state::{Pending, Resuming, Runtime, Suspended};
@@ -62,7 +63,7 @@ fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pendin
     let rt = cx.rt();
     if rt.asyncify.is_none() {
         return Err(Error::NotInstrumented {
-            wasm_opt_args: format!("--pass-arg=asyncify-imports@{}", pending.import()),
+            wasm_opt_args: wasm_opt_args([pending.id()]),
             suspending: vec![pending.import()],
         }
         .into());
@@ -100,8 +101,8 @@ fn stop_rewind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, import: (&str, &str))
     set_state(cx, Phase::Normal)?;
     if !cx.is_window_empty()? {
         return Err(Error::out_of_step(format!(
-            "not all frames were rewound before `{}.{}` was reached",
-            import.0, import.1
+            "not all frames were rewound before {} was reached",
+            Name(&format!("{}.{}", import.0, import.1))
         ))
         .into());
     }
@@ -137,7 +138,8 @@ fn tell<'i>(rt: &Runtime, fault: Fault, import: impl FnOnce() -> (&'i str, &'i s
 fn astray(rt: &Runtime, (module, name): (&str, &str)) -> Error {
     let import = rt.run.resuming.as_ref().map(|resuming| resuming.pending.import());
     Error::out_of_step(format!(
-        "it was rewound into `{module}.{name}`, but it had suspended in `{}`",
-        import.unwrap_or_default()
+        "it was rewound into {}, but it had suspended in {}",
+        Name(&format!("{module}.{name}")),
+        Name(&import.unwrap_or_default())
     ))
 }

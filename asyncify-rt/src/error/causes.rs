@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::{fmt, iter};
 
 use super::Error;
-use super::name::Lines;
+use super::name::{Lines, Text};
 
 /// What the error comes from, and what that comes from, and so on.
 fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
@@ -27,18 +27,35 @@ impl StdError for Error {
     }
 }
 
+/// Whether it tells a mistake in a module's text, and shows the line.
+fn is_of_text(cause: &(dyn StdError + 'static)) -> bool {
+    #[cfg(feature = "wat")]
+    return cause.is::<wat::Error>();
+    #[cfg(not(feature = "wat"))]
+    return false;
+}
+
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = self.to_string();
         f.write_str(&message)?;
         // Some messages end with their cause.
-        let causes = causes(self).map(|cause| Lines(cause).to_string());
+        let causes = causes(self).map(|cause| self.told(cause));
         let mut causes = causes.filter(|cause| !message.ends_with(cause));
         causes.try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
     }
 }
 
 impl Error {
+    /// What `cause` says. Where a module's names may stand in it, it is one line.
+    fn told(&self, cause: &(dyn StdError + 'static)) -> String {
+        match self {
+            Self::InvalidModule { .. } if !is_of_text(cause) => Text(cause).to_string(),
+            Self::Instantiate { .. } => Text(cause).to_string(),
+            _ => Lines(cause).to_string(),
+        }
+    }
+
     /// The error, and what it comes from in the end.
     pub(crate) fn with_root(&self) -> String {
         let root = causes(self).last();

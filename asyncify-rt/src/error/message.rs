@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Error;
-use super::name::{Name, Text};
+use super::name::{Command, Name, Text};
 use super::text::{Names, lines, meant, subject};
 
 impl fmt::Display for Error {
@@ -23,7 +23,7 @@ impl fmt::Display for Error {
                 f,
                 "the module is not instrumented, and {}; run\n    wasm-opt guest.wasm --asyncify -O2 {} -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int",
                 subject(suspending, "suspend"),
-                Text(wasm_opt_args)
+                Command(wasm_opt_args)
             ),
             Self::MissingAsyncifyExport { present, missing } => write!(
                 f,
@@ -53,7 +53,7 @@ impl fmt::Display for Error {
                 "import {} suspends, but {} it without having been instrumented for that: a suspension there would give wrong answers; instrument the original module with {}",
                 Name(import),
                 subject(functions, "call"),
-                Text(wasm_opt_args)
+                Command(wasm_opt_args)
             ),
             Self::Imports(mismatches) => super::mismatch::describe(mismatches, f),
             Self::Exports { interface, mismatches } => write!(

@@ -7,10 +7,13 @@ use std::fmt::{self, Write as _};
 pub(crate) struct Name<'a>(pub(crate) &'a str);
 
 /// Text that names or other errors are part of: escaped and shortened, as it stands in a line.
-pub(super) struct Text<T>(pub(super) T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 /// As [`Text`], where more lines than one are meant: those after the first are indented.
 pub(super) struct Lines<T>(pub(super) T);
+
+/// A command for a shell. It is told whole or not at all: cut, it would be another one.
+pub(super) struct Command<'a>(pub(super) &'a str);
 
 /// Bytes of a name that are shown.
 const NAME: usize = 100;
@@ -38,6 +41,16 @@ impl<T: fmt::Display> fmt::Display for Text<T> {
 impl<T: fmt::Display> fmt::Display for Lines<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         shorten(f, &self.0, LINES, true)
+    }
+}
+
+impl fmt::Display for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() <= LINES && self.0.chars().all(is_plain) {
+            f.write_str(self.0)
+        } else {
+            f.write_str("<what `AsyncImports::wasm_opt_args` returns>")
+        }
     }
 }
 
@@ -70,12 +83,16 @@ impl fmt::Write for Safe<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.chars().try_for_each(|c| match c {
             '`' if self.quoted => self.put(format_args!("\\`")),
-            '"' | '\'' | '\\' => self.put(format_args!("{c}")),
             '\n' if self.lines => self.put(format_args!("\n    ")),
-            // What can't be printed, and what would change how its neighbours are.
-            _ => self.put(format_args!("{}", c.escape_debug())),
+            c if is_plain(c) => self.put(format_args!("{c}")),
+            c => self.put(format_args!("{}", c.escape_debug())),
         })
     }
+}
+
+/// Whether it can be printed, and changes nothing about its neighbours.
+pub(crate) fn is_plain(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\\') || c.escape_debug().count() == 1
 }
 
 impl Safe<'_, '_> {

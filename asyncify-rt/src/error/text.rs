@@ -8,7 +8,7 @@ use super::name::{Name, Text};
 const SHOWN: usize = 12;
 
 /// A list of names, or of as many as anybody reads.
-pub(super) struct Names<'a>(pub(super) &'a [String]);
+pub(crate) struct Names<'a>(pub(crate) &'a [String]);
 
 impl fmt::Display for Names<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +62,9 @@ pub(crate) fn nearest<'a>(name: &str, present: impl Iterator<Item = &'a str>) ->
 /// No slip is further off.
 const FEW: usize = 2;
 
+/// Longer names are not looked at letter by letter.
+const COMPARED: usize = 100;
+
 /// How far `other` is from `wanted`, if that is no further than a slip leads.
 fn slips(wanted: &str, other: &str) -> Option<usize> {
     // What differs by its number is another one of a row, not a slip.
@@ -85,9 +88,14 @@ fn slips(wanted: &str, other: &str) -> Option<usize> {
 /// How many letters must be added, taken away or changed: at least so many where one name is much
 /// longer. A guest's may be as long as it likes.
 fn distance(from: &str, to: &str) -> usize {
-    let longer = from.chars().count().abs_diff(to.chars().count());
-    if longer > FEW {
+    let (from_length, to_length) = (from.chars().count(), to.chars().count());
+    let longer = from_length.abs_diff(to_length);
+    if longer > FEW || from == to {
         return longer;
+    }
+    // To compare them takes as long as one is times the other.
+    if from_length > COMPARED {
+        return from_length;
     }
     let first = (0..=to.chars().count()).collect();
     let last: Vec<usize> = from.chars().enumerate().fold(first, |above, (i, a)| {
@@ -123,5 +131,7 @@ mod tests {
         assert_eq!(nearest("resume", ["résumé"].into_iter()), Some("résumé"));
         assert_eq!(nearest("table[2]", ["table[0]"].into_iter()), None);
         assert_eq!(nearest("run", [].into_iter()), None);
+        let long = ["x".repeat(90_000), "y".repeat(90_000)];
+        assert_eq!(nearest(&long[0], [&*long[1]].into_iter()), None, "and it does not take long");
     }
 }

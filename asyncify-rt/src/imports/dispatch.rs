@@ -9,7 +9,7 @@ use super::task::{Place, Task, take_back};
 use super::{AsyncImports, ImportInfo};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
-use crate::error::Error;
+use crate::error::{Error, Name};
 use crate::machine::Kind;
 use crate::marshal::{Answer, Concat, IntoGuest, Params, Values};
 use crate::state::State;
@@ -206,6 +206,7 @@ pub(super) fn bad_answer<V: fmt::Display>(
 #[cold]
 pub(super) fn other_signature((module, name): (&str, &str)) -> Error {
     Error::out_of_step(format!(
-        "it was rewound into `{module}.{name}`, but another import had suspended"
+        "it was rewound into {}, but another import had suspended",
+        Name(&format!("{module}.{name}"))
     ))
 }

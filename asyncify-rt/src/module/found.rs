@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Name, Names};
+
 /// How wide the guest's addresses are.
 ///
 /// ```
@@ -374,7 +376,7 @@ impl StackPointer {
 impl fmt::Display for StackPointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Found { export, by } => write!(f, "the shadow stack pointer is the global exported as `{export}`: {by}"),
+            Self::Found { export, by } => write!(f, "the shadow stack pointer is the global exported as {}: {by}", Name(export)),
             Self::Absent => f.write_str(
                 "there is no shadow stack: no mutable global starts at an aligned address or is used like a stack pointer",
             ),
@@ -386,9 +388,9 @@ impl fmt::Display for StackPointer {
 impl fmt::Display for FoundBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) => write!(f, "it is named `{name}`"),
+            Self::Name(name) => write!(f, "it is named {}", Name(name)),
             Self::Functions(names) => {
-                write!(f, "it is what `{}` moves or reads", names.join("` and `"))
+                write!(f, "it is what {} moves or reads", Names(names))
             }
             Self::OnlyCandidate { start } => {
                 write!(f, "it starts at {start:#x}, and no other global can be it")

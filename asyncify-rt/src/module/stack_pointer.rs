@@ -8,6 +8,7 @@ use super::asyncify::Globals;
 use super::found::FoundBy;
 use super::parse::{DataStart, Global, Parsed, short_body};
 use super::usage::Usage;
+use crate::error::{Name, Names};
 
 /// LLVM's name for it, and that in the runtime of AssemblyScript which collects garbage.
 const NAMES: [&str; 2] = ["__stack_pointer", "~lib/memory/__stack_pointer"];
@@ -55,7 +56,7 @@ pub(super) fn find(parsed: &Parsed<'_>, possible: &[bool], usage: &BTreeMap<u32,
     match by_functions(parsed, is_possible) {
         (Some(index), names) => Found::Global(index, FoundBy::Functions(names)),
         (None, names) if !names.is_empty() => {
-            Found::Uncertain(format!("`{}` use different globals", names.join("` and `")))
+            Found::Uncertain(format!("{} use different globals", Names(&names)))
         }
         (None, _) => by_value(parsed, is_possible, usage),
     }
@@ -224,7 +225,7 @@ fn list(parsed: &Parsed<'_>, mut globals: Vec<u32>) -> String {
             let named = parsed.global_names.get(index).copied();
             let name =
                 named.or(global.import.map(|(_, name)| name)).filter(|name| name.len() <= 64);
-            let name = name.map_or(String::new(), |name| format!(" (`{name}`)"));
+            let name = name.map_or(String::new(), |name| format!(" ({})", Name(name)));
             Some(match global.start {
                 Some(start) => format!("global {index}{name}, which starts at {start:#x}"),
                 None => format!("global {index}{name}, whose start is not a constant"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::{Engine, FuncType, IntoFunc, Linker, Store};
 
 use super::{Mock, module};
-use crate::error::{BoxError, Error, Result};
+use crate::error::{BoxError, Error, Name, Result};
 use crate::guest::Guest;
 use crate::imports::{AsyncImports, ImportInfo, Imports};
 use crate::limits::Limits;
@@ -249,7 +249,7 @@ impl fmt::Debug for MockBuilder {
 fn export_types(engine: &Engine, exports: &[Export]) -> Result<Vec<(String, FuncType)>> {
     let mut linker = Linker::new(engine);
     let mut store = Store::new(engine, State::bare(()));
-    let name_taken = |name: &str| Error::Config(format!("the mock has two exports `{name}`"));
+    let name_taken = |name: &str| Error::Config(format!("the mock has two exports {}", Name(name)));
     exports
         .iter()
         .map(|Export { name, define }| {

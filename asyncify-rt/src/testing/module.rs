@@ -25,7 +25,7 @@ use wasm_encoder::{
 };
 use wasmtime::FuncType;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Name, Result};
 use crate::imports::ImportInfo;
 use crate::marshal::ValueType;
 
@@ -129,7 +129,8 @@ impl Parts {
             wasmtime::ValType::F64 => Ok(ValueType::F64),
             wasmtime::ValType::V128 => Ok(ValueType::V128),
             wasmtime::ValType::Ref(_) => Err(Error::Config(format!(
-                "the mock's export `{name}` takes or returns a reference, and a mock has none"
+                "the mock's export {} takes or returns a reference, and a mock has none",
+                Name(name)
             ))),
         };
         let params = ty.params().map(value).collect::<Result<Vec<_>>>()?;
@@ -153,7 +154,10 @@ impl Parts {
 
     fn export(&mut self, name: &str, kind: ExportKind, index: u32) -> Result<()> {
         if !self.exported.insert(name.to_owned()) {
-            return Err(Error::Config(format!("the mock has `{name}` twice; rename one of them")));
+            return Err(Error::Config(format!(
+                "the mock has {} twice; rename one of them",
+                Name(name)
+            )));
         }
         self.exports.export(name, kind, index);
         Ok(())

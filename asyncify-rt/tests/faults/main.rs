@@ -7,6 +7,8 @@ mod common;
 mod allocator_panics;
 mod call_state;
 mod cancel;
+#[cfg(unix)]
+mod commands;
 mod contract;
 mod cycle;
 mod drops;
@@ -17,6 +19,7 @@ mod fuel;
 mod host_frame;
 mod linking;
 mod marshalling;
+mod names;
 mod places;
 mod poison;
 mod reentry;
