@@ -100,6 +100,7 @@ mod exports;
 mod frames;
 mod function;
 mod guest;
+mod guests;
 mod imports;
 mod limits;
 mod line;
@@ -133,6 +134,7 @@ pub use error::{BoxError, Error, ImportMismatch, Result, Trap};
 pub use exports::{AsyncExports, ExportInfo, Exports};
 pub use function::{AsyncFunction, TypedAsyncFunction};
 pub use guest::{Guest, WeakGuest};
+pub use guests::{Guests, PooledGuest};
 pub use imports::{AsyncImports, ImportInfo, ImportResult, Imports};
 pub use limits::{Limits, Stats};
 pub use marshal::{

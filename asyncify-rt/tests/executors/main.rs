@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod pool;
 mod turns;
 
 use std::sync::Arc;
