@@ -35,12 +35,8 @@ impl Host {
         let body = self.get(url).await;
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let body = body.map_err(|_| Errno::IO)?;
-        match out.push(&body) {
-            stored if stored == body.len() => {
-                Ok(u32::try_from(stored).map_err(|_| Errno::MSGSIZE)?)
-            }
-            _ => Err(Errno::MSGSIZE),
-        }
+        // All of it, or the size that it needs.
+        Ok(out.put(body)?)
     }
 
     /// Not async: a plain host call.

@@ -19,6 +19,7 @@ use crate::cycle::{self, Outcome};
 use crate::error::{Error, Result, Thin};
 use crate::guest::Guest;
 use crate::machine::MaySuspend;
+use crate::marshal::Slice;
 use crate::nesting;
 use crate::parked::Key;
 use crate::state::{Resuming, State, Suspended};
@@ -182,11 +183,13 @@ pub(crate) trait Target<T: Send + 'static>: Send + Sync + 'static {
         store: StoreContextMut<'_, State<T>>,
         kept: &Self::Kept,
     ) -> wasmtime::Result<Self::Raw>;
+    /// Makes the output. `placed` is what the arguments lie in.
     fn finish(
         &self,
         cx: &mut GuestCx<'_, T>,
         kept: Self::Kept,
         raw: Self::Raw,
+        placed: &[Slice],
     ) -> Result<Self::Output>;
 }
 
@@ -227,7 +230,7 @@ struct Extra {
     /// The answer to give instead of the import's.
     instead: Option<Box<[Val]>>,
     /// What was placed in the guest for the arguments.
-    placed: Box<[u32]>,
+    placed: Box<[Slice]>,
     /// What the call has of its own in the guest, taken out of there.
     saved: Option<Box<Saved>>,
 }
@@ -351,7 +354,10 @@ impl<A, K> Progress<A, K> {
         let placed = extra.map(|extra| extra.placed.into_vec()).unwrap_or_default();
         let converting = Converting { guest, placed };
         let finished = match ended {
-            Ok(raw) => raw.map(|raw| target.finish(converting.guest, kept, raw)).transpose(),
+            Ok(raw) => {
+                let finish = |raw| target.finish(converting.guest, kept, raw, &converting.placed);
+                raw.map(finish).transpose()
+            }
             Err(error) => Err(error.into()),
         };
         let placed = converting.end();
@@ -367,7 +373,7 @@ pub(crate) struct Parking<K> {
     pub(crate) pending: Suspended,
     kept: K,
     /// What was placed in the guest for the arguments.
-    placed: Vec<u32>,
+    placed: Vec<Slice>,
     saved: Option<Box<Saved>>,
 }
 
@@ -375,12 +381,12 @@ pub(crate) struct Parking<K> {
 /// dropped should that panic, and only then.
 struct Converting<'a, 'b, T: Send + 'static> {
     guest: &'a mut GuestCx<'b, T>,
-    placed: Vec<u32>,
+    placed: Vec<Slice>,
 }
 
 impl<T: Send + 'static> Converting<'_, '_, T> {
     #[inline]
-    fn end(mut self) -> Vec<u32> {
+    fn end(mut self) -> Vec<Slice> {
         let placed = std::mem::take(&mut self.placed);
         std::mem::forget(self);
         placed
@@ -411,7 +417,9 @@ pub(crate) fn start<T: Send + 'static, X: Target<T>>(
     let values = target.place(converting.guest, args);
     converting.placed = converting.guest.rt().run.placed.take().unwrap_or_default();
     let ran = match values {
-        Ok(values) => enter(target, converting.guest, may_suspend, values, output),
+        Ok(values) => {
+            enter(target, converting.guest, may_suspend, values, &converting.placed, output)
+        }
         Err(error) => Err(error.into()),
     };
     let placed = converting.end();
@@ -435,6 +443,7 @@ fn enter<T: Send + 'static, X: Target<T>>(
     guest: &mut GuestCx<'_, T>,
     may_suspend: MaySuspend,
     (params, kept): (X::Params, X::Kept),
+    placed: &[Slice],
     output: &mut Option<X::Output>,
 ) -> Thin<Option<Parking<X::Kept>>> {
     let mut raw = None;
@@ -444,7 +453,7 @@ fn enter<T: Send + 'static, X: Target<T>>(
     };
     match cycle::enter(guest, target.name(), may_suspend, invoke)? {
         Outcome::Returned => {
-            *output = raw.map(|raw| target.finish(guest, kept, raw)).transpose()?;
+            *output = raw.map(|raw| target.finish(guest, kept, raw, placed)).transpose()?;
             Ok(None)
         }
         Outcome::Parked { key, pending, saved } => {

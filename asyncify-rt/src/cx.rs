@@ -242,7 +242,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
             return Err(no_room("its allocator answered an address above 4 GiB"));
         };
         if let Some(placed) = &mut self.rt().run.placed {
-            placed.push(ptr);
+            placed.push(Slice { ptr, len });
         }
         let place = memory::slice_mut(self.memory_mut(), ptr.into(), len.into());
         let outside = |_| no_room("its allocator answered an address outside the memory");
@@ -365,16 +365,16 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     }
 
     /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.
-    pub(crate) fn free_all(&mut self, placed: &[u32]) {
+    pub(crate) fn free_all(&mut self, placed: &[Slice]) {
         if !placed.is_empty() {
             self.begin_budget();
         }
-        for &address in placed {
+        for block in placed {
             if self.rt().poison.is_some() {
                 return;
             }
             // A trap in there has poisoned the guest, which the next call is told.
-            let _ = self.free(address);
+            let _ = self.free(block.ptr);
         }
     }
 

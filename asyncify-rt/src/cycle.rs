@@ -216,7 +216,7 @@ fn park<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Thin<(Key, 
         unwound => return Err(not_unwound(&unwound, rt.run.suspended.as_deref()).into()),
     }
     let unwound = record.frames.len() as u64;
-    record.passed = rt.run.passed;
+    record.passed = rt.run.passed.bytes;
     let room = limit.checked_sub(rt.stats.parked_bytes.saturating_add(record.held()));
     let over = || Error::limit("bytes of parked calls", limit);
     let room = room.ok_or_else(over)?;

@@ -261,7 +261,7 @@ pub enum Error {
 
     /// A limit of this guest is reached.
     Limit {
-        /// The export that was called.
+        /// The export that was called, or the import that was passed too much.
         function: String,
         /// What is limited.
         what: &'static str,
@@ -318,6 +318,16 @@ pub enum Error {
         parameter: String,
         /// What does not fit.
         source: BoxError,
+    },
+
+    /// An export returned text or bytes that its guest's allocator cannot take back.
+    NotAllocated {
+        /// The export.
+        function: String,
+        /// The address that it returned.
+        ptr: u32,
+        /// What the allocator ended with; `None` if it was not asked.
+        source: Option<BoxError>,
     },
 
     /// The guest was dropped while something still refers to it.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::exports::find;
 use crate::guest::Guest;
 use crate::imports::{signature, zeros};
-use crate::marshal::{Args, Concat, Direct, Output, ParamInfo, Site, ValueType, Values};
+use crate::marshal::{Args, Concat, Direct, Output, ParamInfo, Site, Slice, ValueType, Values};
 use crate::state::State;
 use crate::turns::Turn;
 
@@ -265,7 +265,7 @@ where
         cx: &mut GuestCx<'_, T>,
         args: A::Owned,
     ) -> Result<(Params<A, M, R>, M::Params)> {
-        let site = Site::new("", &self.function.name, self.function.params);
+        let site = Site::export(&self.function.name, self.function.params);
         let values = A::place(cx, args, site)?;
         let out = M::prepare(cx).map_err(|cause| site.result().error(cause))?;
         Ok((values.join(out), out))
@@ -289,9 +289,15 @@ where
     }
 
     #[inline]
-    fn finish(&self, cx: &mut GuestCx<'_, T>, out: M::Params, raw: M::Results) -> Result<R> {
-        M::receive(cx, out, raw)
-            .map_err(|cause| Site::new("", &self.function.name, &[]).error(cause))
+    fn finish(
+        &self,
+        cx: &mut GuestCx<'_, T>,
+        out: M::Params,
+        raw: M::Results,
+        placed: &[Slice],
+    ) -> Result<R> {
+        M::receive(cx, out, raw, placed)
+            .map_err(|cause| Site::export(&self.function.name, &[]).error(cause))
     }
 }
 
@@ -466,7 +472,13 @@ impl<T: Send + 'static> Target<T> for Function<T> {
         self.invoke_with(store, &zeros)
     }
 
-    fn finish(&self, _: &mut GuestCx<'_, T>, _: Vec<Val>, raw: Vec<Val>) -> Result<Vec<Val>> {
+    fn finish(
+        &self,
+        _: &mut GuestCx<'_, T>,
+        _: Vec<Val>,
+        raw: Vec<Val>,
+        _: &[Slice],
+    ) -> Result<Vec<Val>> {
         Ok(raw)
     }
 }

@@ -16,6 +16,7 @@ use crate::exports::AsyncExports;
 use crate::limits::Stats;
 use crate::lock::{self, Held, Holder, Lock};
 use crate::mail::{Letters, Mailbox};
+use crate::marshal::{Passed, Slice};
 use crate::module::Module;
 use crate::nesting::Around;
 use crate::parked::Key;
@@ -192,6 +193,7 @@ impl<T: Send + 'static> Guest<T> {
         poll_fn(|cx| {
             let mut guard = std::task::ready!(self.poll_lock(cx))?;
             let f = f.take().ok_or(Error::CallEnded)?;
+            guard.data_mut().rt.run.passed = Passed::default();
             Poll::Ready(Ok(f(&mut GuestCx::of(&mut guard))))
         })
         .await
@@ -219,6 +221,7 @@ impl<T: Send + 'static> Guest<T> {
             Err(Held::Elsewhere) => return Err(Error::Busy),
         };
         guard.begin(&self.inner.mail);
+        guard.data_mut().rt.run.passed = Passed::default();
         Ok(f(&mut GuestCx::of(&mut guard)))
     }
 
@@ -370,7 +373,7 @@ impl<T: Send + 'static> Guest<T> {
         drop(self.inner.mail.open(|letters| letters.wakers.insert(key, waker)));
     }
 
-    pub(crate) fn mail_dropped(&self, key: Key, placed: Box<[u32]>) {
+    pub(crate) fn mail_dropped(&self, key: Key, placed: Box<[Slice]>) {
         self.inner.mail.open(|letters| letters.dropped.push((key, placed)));
     }
 }

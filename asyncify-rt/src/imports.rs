@@ -150,7 +150,7 @@ impl ImportInfo {
     }
 
     fn site(&self) -> Site<'static> {
-        Site::new(self.module, self.name, self.params)
+        Site::import(self.module, self.name, self.params)
     }
 }
 

@@ -139,7 +139,7 @@ pub use imports::{AsyncImports, ImportInfo, ImportResult, Imports};
 pub use limits::{Limits, Stats};
 pub use marshal::{
     Errno, FromGuest, FromGuestError, GuestError, GuestPtr, IntoGuest, Lent, OutBuf, ParamInfo,
-    Slice, ValueType,
+    Slice, TooSmall, ValueType,
 };
 pub use memory::OutOfBounds;
 pub use module::{

@@ -14,11 +14,12 @@ pub struct Limits {
     pub(crate) suspensions_per_call: u64,
     pub(crate) window_bytes: u64,
     pub(crate) nested_calls: usize,
+    pub(crate) passed_bytes: u64,
 }
 
 impl Default for Limits {
     /// 2,000,000 parked calls, 100 within each other, 1 GiB that they hold on the host, a window of
-    /// 16 MiB, and any number of suspensions.
+    /// 16 MiB, 64 MiB that one call of an import is passed, and any number of suspensions.
     fn default() -> Self {
         Self {
             parked_calls: 2_000_000,
@@ -26,6 +27,7 @@ impl Default for Limits {
             suspensions_per_call: u64::MAX,
             window_bytes: 16 << 20,
             nested_calls: 100,
+            passed_bytes: 64 << 20,
         }
     }
 }
@@ -59,7 +61,8 @@ impl Limits {
     /// stacks, and the copies of text and bytes that the imports were passed in which they wait.
     ///
     /// What an import makes of them itself is not counted, and neither is what it writes to an
-    /// [`OutBuf`](crate::OutBuf).
+    /// [`OutBuf`](crate::OutBuf). A copy that would be too many is not made, also where the import would
+    /// not have waited.
     ///
     /// ```
     /// # use asyncify::Limits;
@@ -69,6 +72,40 @@ impl Limits {
     #[must_use]
     pub fn parked_bytes(self, bytes: u64) -> Self {
         Self { parked_bytes: bytes, ..self }
+    }
+
+    /// How many bytes of text and bytes one call of an import may be passed copies of, and how many an
+    /// export's result may have. 64 MiB unless it is set.
+    ///
+    /// It is looked at before anything is copied, whether the import waits or is ready at once; for a
+    /// suspending one, so is what is left of [`parked_bytes`](Self::parked_bytes). What a plain import
+    /// borrows, as `&str` or `&[u8]`, is not copied, and not counted. Of a type of your own, what it
+    /// takes by `String::from_guest` or `Vec::from_guest` is counted, and what it copies itself out of
+    /// [`GuestCx::read`](crate::GuestCx::read) is not.
+    ///
+    /// ```
+    /// # use asyncify::testing::Mock;
+    /// use asyncify::{Error, Limits};
+    ///
+    /// # struct Host;
+    /// #[asyncify::imports(module = "env")]
+    /// impl Host {
+    ///     fn keep(&self, text: String) {
+    /// #       drop(text);
+    ///     }
+    /// }
+    ///
+    /// # futures::executor::block_on(async {
+    /// let limits = Limits::default().passed_bytes(8);
+    /// let mock = Mock::builder().imports(Host).limits(limits).build().await?;
+    /// assert!(mock.call::<_, ()>("env", "keep", mock.place("in order")?).await.is_ok());
+    /// let error = mock.call::<_, ()>("env", "keep", mock.place("much longer")?).await.unwrap_err();
+    /// assert!(matches!(error, Error::Limit { limit: 8, .. }));
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn passed_bytes(self, bytes: u64) -> Self {
+        Self { passed_bytes: bytes, ..self }
     }
 
     /// How often one call may suspend.

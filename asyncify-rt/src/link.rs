@@ -15,7 +15,7 @@ use crate::guest::{Export, Guest, Inner};
 use crate::imports::AsyncImports;
 use crate::lock::Lock;
 use crate::machine::MaySuspend;
-use crate::module::{Findings, MemoryFinding, Module, MutableGlobal, StackPointer};
+use crate::module::{Allocator, Findings, MemoryFinding, Module, MutableGlobal, StackPointer};
 use crate::room::Room;
 use crate::shadow_stack::{Pointer, ShadowStack, StackPolicy};
 use crate::state::State;
@@ -237,6 +237,10 @@ fn link_runtime<T: Send + 'static>(
     }
     let rt = cx.rt();
     rt.asyncify = asyncify;
+    // AssemblyScript can pin and unpin a constant as any other object.
+    if !matches!(findings.allocator(), Some(Allocator::AssemblyScript { .. })) {
+        rt.constants = findings.constants().clone();
+    }
     rt.memory = memory;
     rt.exports = Arc::new(exports);
     rt.stack =

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
+use crate::marshal::Slice;
 use crate::parked::Key;
 use crate::waker::wake;
 
@@ -19,9 +20,9 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
     /// Calls that were dropped, and what was placed in the guest for their arguments.
-    pub(crate) dropped: Vec<(Key, Box<[u32]>)>,
+    pub(crate) dropped: Vec<(Key, Box<[Slice]>)>,
     /// What was placed in the guest for a call that panicked.
-    pub(crate) placed: Vec<u32>,
+    pub(crate) placed: Vec<Slice>,
     /// Calls that are polled with another waker than before.
     pub(crate) wakers: HashMap<Key, Waker>,
 }

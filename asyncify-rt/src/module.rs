@@ -6,6 +6,7 @@
 
 mod asyncify;
 mod collector;
+mod constants;
 mod exports;
 mod findings;
 mod found;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, ExternType, ValType};
 
+pub(crate) use constants::Constants;
 pub use findings::Findings;
 pub use found::{
     Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth,

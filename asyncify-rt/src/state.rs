@@ -17,7 +17,8 @@ use crate::limits::{Limits, Stats};
 use crate::lock::Holder;
 use crate::machine::Machine;
 use crate::mail::Mailbox;
-use crate::module::Module;
+use crate::marshal::{Passed, Slice};
+use crate::module::{Constants, Module};
 use crate::parked::{Key, Parked};
 use crate::room::Room;
 use crate::shadow_stack::ShadowStack;
@@ -111,6 +112,8 @@ pub(crate) struct Runtime {
     pub(crate) stack: ShadowStack,
     pub(crate) parked: Parked,
     pub(crate) room: Room,
+    /// Where the guest's allocator gives no memory.
+    pub(crate) constants: Constants,
     /// A task for each typed import, kept so that a call of it allocates nothing.
     pub(crate) tasks: Tasks,
     /// What the guest was poisoned by.
@@ -146,6 +149,7 @@ impl Default for Runtime {
             stack: ShadowStack::default(),
             parked: Parked::default(),
             room: Room::default(),
+            constants: Constants::default(),
             tasks: Tasks::default(),
             poison: None,
             limits: Limits::default(),
@@ -176,11 +180,10 @@ pub(crate) struct Run {
     pub(crate) ended: Vec<Suspended>,
     /// The call's record, if it has parked before.
     pub(crate) key: Option<Key>,
-    /// Bytes that were copied out of the guest since it called a suspending import: as long as
-    /// that waits, its future may have them.
-    pub(crate) passed: u64,
+    /// What the import that runs was passed copies of.
+    pub(crate) passed: Passed,
     /// What was placed in the guest for the call's arguments; `None` while nothing is recorded.
-    pub(crate) placed: Option<Vec<u32>>,
+    pub(crate) placed: Option<Vec<Slice>>,
 }
 
 /// An import whose future is ready, or that is to be answered without it.

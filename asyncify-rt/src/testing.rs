@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use asyncify::testing::Mock;
-//! use asyncify::{Errno, Error, OutBuf};
+//! use asyncify::{Errno, Error, FromGuestError, OutBuf};
 //!
 //! struct Host;
 //!
@@ -15,7 +15,7 @@
 //!     async fn fetch(&self, url: &str, out: &mut OutBuf) -> Result<u32, Errno> {
 //!         // A real one would wait for its answer here.
 //!         match url {
-//!             "/page/1" => Ok(out.push(b"first page") as u32),
+//!             "/page/1" => Ok(out.put("first page")?),
 //!             _ => Err(Errno::NOENT),
 //!         }
 //!     }
@@ -32,6 +32,13 @@
 //! let url = mock.place("/nowhere")?;
 //! let code: i32 = mock.call("env", "fetch", (url, out)).await?;
 //! assert_eq!(code, -2);
+//!
+//! // A buffer that is too small: the code tells the size that is needed.
+//! let url = mock.place("/page/1")?;
+//! let small = mock.reserve(4)?;
+//! let code: i32 = mock.call("env", "fetch", (url, small)).await?;
+//! assert_eq!(code, i32::MIN + 10);
+//! assert_eq!(Errno::from_code(code).needed(), Some(10));
 //!
 //! // A pointer that no guest should pass. A text can also be given as its two values.
 //! let wrong = mock.call::<_, i32>("env", "fetch", (u32::MAX, 9, 0, 0)).await;
@@ -398,7 +405,7 @@ impl Mock {
     /// The guest that the mock is made of: for its [`stats`](Guest::stats), or for a host that
     /// calls its guest.
     ///
-    /// It exports each import as `module.name`, a memory, `malloc` and `free`, and what
+    /// It exports each import as `module.name`, with dots within the module as `\.`, a memory, `malloc` and `free`, and what
     /// [`MockBuilder::export`] added.
     ///
     /// ```

@@ -294,9 +294,9 @@ fn what_imports_were_passed_is_counted_and_limited() {
     assert!(parked.iter_mut().all(|call| poll(call).is_pending()));
     let held = guest.try_stats().unwrap().parked_bytes;
     assert!((900 * KIB..901 * KIB).contains(&held), "{held}");
-    // The tenth would hold no more than is left, but for its frames.
+    // The tenth would hold no more than the limit, but for the frames of the others.
     let error = block_on(bytes.call((1, 100 << 10))).unwrap_err();
-    assert_eq!(limit(&error), ("bytes", "bytes of parked calls", 1_000 * KIB));
+    assert_eq!(limit(&error), ("env.bytes", "bytes of parked calls", 1_000 * KIB));
     parked.truncate(4);
     let held = guest.try_stats().unwrap().parked_bytes;
     assert!((400 * KIB..401 * KIB).contains(&held), "{held}");

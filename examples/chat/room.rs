@@ -58,16 +58,12 @@ impl Room {
 #[asyncify::imports(module = "env")]
 impl Room {
     /// Blocks until the visitor says something: the line, with its end, and how long it is. 0 when
-    /// it has left.
+    /// it has left. A line that is longer than the guest's buffer comes in several parts.
     async fn receive(&self, id: u32, line: &mut OutBuf) -> Result<u32, Errno> {
         let Some(visitor) = self.visitor(id) else { return Ok(0) };
         let mut said = visitor.said.lock().await;
         tokio::select! {
-            bytes = said.line() => {
-                // What is too long for the guest is cut off.
-                line.push(&bytes);
-                Ok(u32::try_from(line.written().len()).map_err(|_| Errno::MSGSIZE)?)
-            }
+            bytes = said.line(line.capacity()) => Ok(line.put(bytes)?),
             () = visitor.told.closed() => Ok(0),
         }
     }
@@ -82,16 +78,16 @@ impl Room {
 }
 
 impl Said {
-    /// The next line; empty at the end.
-    async fn line(&mut self) -> Vec<u8> {
-        loop {
-            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                return self.bytes.drain(..=end).collect();
-            }
+    /// The next line, or as much of it as `room` takes; empty at the end.
+    async fn line(&mut self, room: usize) -> Vec<u8> {
+        let is_whole = |bytes: &[u8]| bytes.len() >= room || bytes.contains(&b'\n');
+        while !is_whole(&self.bytes) {
             match self.body.next().await {
                 Some(Ok(bytes)) => self.bytes.extend_from_slice(&bytes),
-                Some(Err(_)) | None => return std::mem::take(&mut self.bytes),
+                Some(Err(_)) | None => break,
             }
         }
+        let end = self.bytes.iter().position(|byte| *byte == b'\n').map_or(room, |end| end + 1);
+        self.bytes.drain(..end.min(room).min(self.bytes.len())).collect()
     }
 }

@@ -19,7 +19,7 @@ impl Host {
         url: &str,
         out: &mut ::asyncify::OutBuf,
     ) -> ::core::result::Result<u32, ::asyncify::Errno> {
-        let _ = out.push(url.as_bytes());
+        let _ = out.put(url.as_bytes());
         ::core::result::Result::Ok(0)
     }
 

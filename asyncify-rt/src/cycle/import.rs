@@ -5,6 +5,7 @@ use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Name, Thin};
 use crate::imports::wasm_opt_args;
 use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
+use crate::marshal::Passed;
 use crate::nesting;
 use crate::state::{Pending, Resuming, Runtime, Suspended};
 
@@ -24,7 +25,7 @@ pub(crate) fn enter_suspending<'i, T: Send + 'static>(
 ) -> Thin<Entered> {
     match cx.runtime().machine.import(Kind::Suspending) {
         Ok(Entry::Run) => {
-            cx.rt().run.passed = 0;
+            cx.rt().run.passed = Passed::SUSPENDING;
             Ok(Entered::Called)
         }
         Ok(Entry::Answer) => Ok(Entered::Resumed(stop_rewind(cx, import())?)),

@@ -31,9 +31,10 @@ where
     let before = cx.replace_may_suspend(MaySuspend::HostFrame);
     // What an import answers meanwhile is the guest's, also where an argument is being made.
     let placed = cx.rt().run.placed.take();
+    let passed = cx.rt().run.passed;
     let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
     let rt = cx.rt();
-    rt.run.placed = placed;
+    (rt.run.placed, rt.run.passed) = (placed, passed);
     (rt.machine.may_suspend, rt.machine.tunnel) = (before, false);
     match result {
         Ok(Ok(value)) => match check_state(cx, Phase::Normal) {

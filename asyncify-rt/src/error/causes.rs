@@ -22,6 +22,7 @@ impl StdError for Error {
             | Self::Trap { source, .. }
             | Self::StackOverflow { source, .. }
             | Self::Host { source, .. } => Some(source.as_ref()),
+            Self::NotAllocated { source, .. } => Some(source.as_deref()?),
             _ => None,
         }
     }

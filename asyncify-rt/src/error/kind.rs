@@ -56,6 +56,7 @@ impl Error {
             | Self::MustNotSuspend { function, .. }
             | Self::StateOutOfStep { function, .. }
             | Self::Limit { function, .. }
+            | Self::NotAllocated { function, .. }
             | Self::Deadline { function, .. }
             | Self::OutOfFuel { function, .. }
             | Self::Trap { function, .. }

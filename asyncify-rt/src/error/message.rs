@@ -201,6 +201,12 @@ impl fmt::Display for Error {
                 Name(parameter),
                 Text(source)
             ),
+            Self::NotAllocated { function, ptr, source } => write!(
+                f,
+                "the result of {} must come from the guest's allocator, and {ptr:#x} {}; allocate it (in AssemblyScript, `__pin` it), or declare the result as `Lent<_>` if it stays the guest's",
+                Name(function),
+                if source.is_some() { "could not be freed" } else { "is in the module's own data" }
+            ),
             Self::GuestGone => {
                 f.write_str("the guest is gone; keep a `Guest` for as long as it is used")
             }

@@ -80,7 +80,10 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
         Some(Error::NotUtf8 { .. }) => {
             Error::BadValue { function, parameter: s(), source: Box::new(source()) }
         }
-        Some(Error::BadValue { .. }) => Error::GuestGone,
+        Some(Error::BadValue { .. }) => {
+            Error::NotAllocated { function, ptr: 1, source: Some(Box::new(source())) }
+        }
+        Some(Error::NotAllocated { .. }) => Error::GuestGone,
         Some(Error::GuestGone) => Error::CallEnded,
         Some(Error::CallEnded) => Error::NotParked { function },
         Some(Error::NotParked { .. }) => Error::Trap { function, source: Box::new(source()) },

@@ -11,7 +11,7 @@ use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
 use crate::error::{Error, Name};
 use crate::machine::Kind;
-use crate::marshal::{Answer, Concat, IntoGuest, Params, Values};
+use crate::marshal::{Answer, Concat, IntoGuest, Params, Passed, Values};
 use crate::state::State;
 
 type Wire<P, M, R> = <<P as Params>::Values as Concat<<M as Answer<R>>::Params>>::Out;
@@ -111,6 +111,9 @@ impl<T: Send + 'static> AsyncImports<T> {
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
             cycle::enter_plain(&caller.data().rt, Kind::Plain, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
+            if P::COPIES {
+                cx.rt().run.passed = Passed::default();
+            }
             let (params, out) = P::Values::split(values);
             let (staged, mut kept) = P::stage(&mut cx, params, info.site())?;
             let memory = if P::LENDS { cx.memory() } else { &[] };
@@ -139,6 +142,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
             cycle::enter_plain(&caller.data().rt, Kind::Plain, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
+            cx.rt().run.passed = Passed::default();
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = body(&host, &mut cx, owned);
@@ -168,6 +172,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
             cycle::enter_plain(&caller.data().rt, Kind::Trampoline, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
+            cx.rt().run.passed = Passed::default();
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = cycle::through(&mut cx, |cx| body(&host, cx, owned));

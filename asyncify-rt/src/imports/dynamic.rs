@@ -12,6 +12,7 @@ use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
 use crate::error::{Error, Result, Trap};
 use crate::machine::Kind;
+use crate::marshal::Passed;
 use crate::memory::OutOfBounds;
 use crate::state::State;
 
@@ -94,6 +95,7 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         self.add_dynamic(module, name, false, ty, move |cx, import, params| {
             cycle::enter_plain(cx.runtime(), Kind::Plain, || (&import.0, &import.1))?;
+            cx.rt().run.passed = Passed::default();
             body(cx, params).map(Some).map_err(|trap| failed(import, params, trap))
         })
     }

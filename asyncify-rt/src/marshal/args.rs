@@ -1,5 +1,7 @@
 //! An export's arguments and its result.
 
+use super::passed::Passed;
+use super::returned::give_back;
 use super::{
     Borrowed, Concat, Direct, FromGuest, IntoGuest, OutPtr, OutPtrAbi, ParamAbi, Ref, ResultAbi,
     Site, Slice, Val, Values,
@@ -112,7 +114,7 @@ pub trait Output<R>: 'static {
     /// If the guest has none.
     fn prepare<T: Send + 'static>(cx: &mut GuestCx<'_, T>) -> Result<Self::Params, Trap>;
 
-    /// Reads the result.
+    /// Reads the result. `placed` is what the arguments lie in.
     ///
     /// # Errors
     /// If the guest returned something else than its type says.
@@ -120,6 +122,7 @@ pub trait Output<R>: 'static {
         cx: &mut GuestCx<'_, T>,
         params: Self::Params,
         results: Self::Results,
+        placed: &[Slice],
     ) -> Result<R, Trap>;
 }
 
@@ -137,8 +140,9 @@ impl<R: FromGuest<Abi: ResultAbi>> Output<R> for Direct {
         cx: &mut GuestCx<'_, T>,
         (): (),
         results: Self::Results,
+        placed: &[Slice],
     ) -> Result<R, Trap> {
-        take(cx, R::Abi::from_values(results)?)
+        take(cx, R::Abi::from_values(results)?, placed)
     }
 }
 
@@ -154,24 +158,28 @@ impl<R: FromGuest<Abi: OutPtrAbi>> Output<R> for OutPtr {
         cx: &mut GuestCx<'_, T>,
         (at,): (u32,),
         status: Self::Results,
+        placed: &[Slice],
     ) -> Result<R, Trap> {
         let stored = memory::slice(cx.memory(), at.into(), 8)?;
         let packed = stored.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        take(cx, R::Abi::read(status, Slice::unpacked(packed))?)
+        take(cx, R::Abi::read(status, Slice::unpacked(packed))?, placed)
     }
 }
 
 /// Reads a result, and frees what the guest allocated for it.
 #[inline]
-fn take<T, R>(cx: &mut GuestCx<'_, T>, abi: R::Abi) -> Result<R, Trap>
+fn take<T, R>(cx: &mut GuestCx<'_, T>, abi: R::Abi, placed: &[Slice]) -> Result<R, Trap>
 where
     T: Send + 'static,
     R: FromGuest<Abi: ResultAbi>,
 {
+    if R::COPIES {
+        cx.rt().run.passed = Passed::default();
+    }
     let allocation = abi.allocation();
     let result = R::from_guest(cx, abi);
-    if let Some(address) = allocation.filter(|address| *address != 0) {
-        cx.free(address)?;
+    if let Some(block) = allocation {
+        give_back(cx, block, placed)?;
     }
     result
 }

@@ -5,22 +5,25 @@
 //! functions to build itself.
 
 mod args;
+mod errno;
 mod info;
 mod out_buf;
 mod params;
+mod passed;
 mod results;
+mod returned;
 mod scalars;
 mod slices;
 mod wire;
 
 pub use args::{Arg, Args, Output};
+pub use errno::Errno;
 pub use info::ParamInfo;
 pub(crate) use info::assert_not_too_many;
-pub use out_buf::OutBuf;
+pub use out_buf::{OutBuf, TooSmall};
 pub use params::{Mut, Param, Params, Ref, Site, Val, Writable};
-pub use results::{
-    Answer, Coded, Direct, Errno, FromGuestError, GuestError, OrCode, OutPtr, OutPtrAbi,
-};
+pub(crate) use passed::Passed;
+pub use results::{Answer, Coded, Direct, FromGuestError, GuestError, OrCode, OutPtr, OutPtrAbi};
 pub use scalars::GuestPtr;
 pub use slices::{Borrowed, Lent};
 pub use wire::{Concat, LentSlice, ParamAbi, ResultAbi, Slice, Value, ValueType, Values};
@@ -52,6 +55,10 @@ use crate::error::Trap;
 pub trait FromGuest: Sized {
     /// Its wasm values: one, a tuple of them, or a [`Slice`].
     type Abi: Copy + Send + 'static;
+
+    /// Whether it may copy out of the guest's memory, so that the bytes are to be counted.
+    #[doc(hidden)]
+    const COPIES: bool = true;
 
     /// Reads the value, in state 0: the guest's memory and its plain exports are at hand.
     ///

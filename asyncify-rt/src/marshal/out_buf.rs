@@ -1,6 +1,6 @@
 //! A buffer of the guest's that an import fills.
 
-use super::Slice;
+use super::{Errno, GuestError, Slice};
 use crate::cx::GuestCx;
 use crate::error::Trap;
 use crate::memory;
@@ -11,16 +11,21 @@ use crate::memory;
 /// a suspended import holds nothing of the guest's. Memory is taken as it is written, never for
 /// the whole capacity at once.
 ///
-/// ```
-/// use std::io::Write;
-/// use asyncify::OutBuf;
+/// [`put`](Self::put) is for an answer that is whole or none: where it does not fit, the guest is told
+/// the size that it needs. [`push`](Self::push) takes what fits, for a stream whose rest follows.
 ///
-/// fn answer(out: &mut OutBuf) -> std::io::Result<u32> {
-///     write!(out, "{} bytes fit", out.remaining())?;
-///     Ok(out.written().len() as u32)
+/// ```
+/// use asyncify::{Errno, OutBuf};
+///
+/// fn fetch(page: &str, out: &mut OutBuf) -> Result<u32, Errno> {
+///     Ok(out.put(page)?)
 /// }
-/// # let mut out = OutBuf::with_capacity(64);
-/// # assert_eq!(answer(&mut out).unwrap(), 12);
+/// # let mut out = OutBuf::with_capacity(4);
+/// assert_eq!(fetch("page", &mut out), Ok(4));
+///
+/// # let mut out = OutBuf::with_capacity(4);
+/// let told = fetch("a longer page", &mut out).unwrap_err();
+/// assert_eq!(told.needed(), Some(13));
 /// ```
 #[derive(Debug)]
 pub struct OutBuf {
@@ -84,7 +89,35 @@ impl OutBuf {
         &self.written
     }
 
-    /// Appends as much of `bytes` as fits, and returns how many bytes that were.
+    /// Appends all of `bytes`, and returns how many bytes have been written in all.
+    ///
+    /// # Errors
+    /// [`TooSmall`] if they do not fit; then none of them is written. As an [`Errno`](crate::Errno), or
+    /// as the error of the import itself, it tells the guest the size that it needs: the code is
+    /// `INT32_MIN` and that size above it.
+    ///
+    /// ```
+    /// # use asyncify::{OutBuf, TooSmall};
+    /// let mut out = OutBuf::with_capacity(8);
+    /// assert_eq!(out.put("head: "), Ok(6));
+    /// assert_eq!(out.put(b"body"), Err(TooSmall { needed: 10, capacity: 8 }));
+    /// assert_eq!(out.written(), b"head: ");
+    /// assert_eq!(out.put([b'o', b'k']), Ok(8));
+    /// ```
+    pub fn put(&mut self, bytes: impl AsRef<[u8]>) -> Result<u32, TooSmall> {
+        let bytes = bytes.as_ref();
+        let needed = self.written.len().saturating_add(bytes.len());
+        match u32::try_from(needed) {
+            Ok(written) if written <= self.slice.len => {
+                self.written.extend_from_slice(bytes);
+                Ok(written)
+            }
+            _ => Err(TooSmall { needed, capacity: self.capacity() }),
+        }
+    }
+
+    /// Appends as much of `bytes` as fits, and returns how many bytes that were. The rest is cut off:
+    /// keep it for the next call, or use [`put`](Self::put).
     ///
     /// ```
     /// # use asyncify::OutBuf;
@@ -120,6 +153,29 @@ impl OutBuf {
         let place = memory::slice_mut(cx.memory_mut(), self.slice.ptr.into(), len)?;
         place.copy_from_slice(&self.written);
         Ok(())
+    }
+}
+
+/// What was to be written does not fit the guest's buffer.
+///
+/// ```
+/// use asyncify::TooSmall;
+/// let error = TooSmall { needed: 600, capacity: 512 };
+/// assert_eq!(error.to_string(), "the guest's buffer has 512 bytes, and 600 are needed");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the guest's buffer has {capacity} bytes, and {needed} are needed")]
+pub struct TooSmall {
+    /// The bytes that a large enough buffer has.
+    pub needed: usize,
+    /// The bytes that this one has.
+    pub capacity: usize,
+}
+
+impl GuestError for TooSmall {
+    /// `INT32_MIN` and the size that is needed above it: as [`Errno`]'s.
+    fn code(&self) -> i32 {
+        Errno::from(*self).code()
     }
 }
 

@@ -13,15 +13,20 @@ use crate::memory::{self, OutOfBounds};
 /// Where a value is converted: for errors only.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// The function, as `module.name` or an export's name.
-    pub(crate) function: (&'a str, &'a str),
+    /// An import's module; `None` for an export.
+    module: Option<&'a str>,
+    name: &'a str,
     /// The parameters that are left.
-    pub(crate) params: &'a [ParamInfo],
+    params: &'a [ParamInfo],
 }
 
 impl<'a> Site<'a> {
-    pub(crate) fn new(module: &'a str, name: &'a str, params: &'a [ParamInfo]) -> Self {
-        Self { function: (module, name), params }
+    pub(crate) fn import(module: &'a str, name: &'a str, params: &'a [ParamInfo]) -> Self {
+        Self { module: Some(module), name, params }
+    }
+
+    pub(crate) fn export(name: &'a str, params: &'a [ParamInfo]) -> Self {
+        Self { module: None, name, params }
     }
 
     pub(super) fn next(self) -> Self {
@@ -36,13 +41,17 @@ impl<'a> Site<'a> {
     /// The error of a parameter or, where none are left, of the result.
     #[cold]
     pub(crate) fn error(self, cause: Trap) -> Error {
-        let function = match self.function {
-            ("", name) => name.to_owned(),
-            (module, name) => format!("{module}.{name}"),
+        let function = match self.module {
+            None => self.name.to_owned(),
+            Some(module) => format!("{module}.{}", self.name),
         };
         let parameter = self.params.first().map_or("result", |param| param.name).to_owned();
         let cause = cause.into_inner();
         let cause = match cause.downcast::<Error>() {
+            // It is this function that was passed too much, whoever called it.
+            Ok(error) if matches!(*error, Error::Limit { .. }) => {
+                return error.in_function(&function);
+            }
             Ok(error) => return *error,
             Err(cause) => cause,
         };
@@ -77,6 +86,8 @@ pub trait Param: 'static {
     type Lent<'a>;
     /// Whether that borrows the guest's memory: looking it up costs more than a plain number.
     const LENDS: bool;
+    /// Whether [`stage`](Param::stage) may copy out of it.
+    const COPIES: bool;
 
     /// Converts for a suspending import.
     ///
@@ -127,6 +138,7 @@ where
     type Staged = V;
     type Lent<'a> = V;
     const LENDS: bool = false;
+    const COPIES: bool = V::COPIES;
 
     fn own<T: Send + 'static>(cx: &mut GuestCx<'_, T>, values: Self::Values) -> Result<V, Trap> {
         V::from_guest(cx, V::Abi::from_values(values))
@@ -158,6 +170,7 @@ impl<B: Borrowed + ?Sized> Param for Ref<B> {
     type Staged = Slice;
     type Lent<'a> = &'a B;
     const LENDS: bool = true;
+    const COPIES: bool = false;
 
     fn own<T: Send + 'static>(
         cx: &mut GuestCx<'_, T>,
@@ -222,6 +235,7 @@ impl<B: Writable + ?Sized> Param for Mut<B> {
     type Staged = ();
     type Lent<'a> = &'a mut B;
     const LENDS: bool = false;
+    const COPIES: bool = false;
 
     fn own<T: Send + 'static>(
         cx: &mut GuestCx<'_, T>,
@@ -260,6 +274,8 @@ pub trait Params: 'static {
     type Lent<'a>;
     /// Whether any of them [borrows the guest's memory](Param::LENDS).
     const LENDS: bool;
+    /// Whether any of them [copies out of it](Param::COPIES).
+    const COPIES: bool;
 
     /// [`Param::own`] for each, in order.
     ///
@@ -310,6 +326,7 @@ impl Params for () {
     type Staged = ();
     type Lent<'a> = ();
     const LENDS: bool = false;
+    const COPIES: bool = false;
 
     fn own<T: Send + 'static>(_: &mut GuestCx<'_, T>, (): (), _: Site<'_>) -> Result<()> {
         Ok(())
@@ -339,6 +356,7 @@ where
     type Staged = (P::Staged, R::Staged);
     type Lent<'a> = (P::Lent<'a>, R::Lent<'a>);
     const LENDS: bool = P::LENDS || R::LENDS;
+    const COPIES: bool = P::COPIES || R::COPIES;
 
     #[inline]
     fn own<T: Send + 'static>(

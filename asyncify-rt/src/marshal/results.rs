@@ -74,108 +74,6 @@ pub trait FromGuestError: Sized {
     fn from_code(code: i32) -> Self;
 }
 
-/// A negative error number, by the names that C's `errno.h` gives them on Linux.
-///
-/// ```
-/// use asyncify::{Errno, GuestError};
-/// assert_eq!(Errno::NOENT.code(), -2);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("error number {0}")]
-pub struct Errno(i32);
-
-macro_rules! errno {
-    ($($name:ident = $number:literal, $doc:literal;)*) => {
-        impl Errno {
-            $(#[doc = $doc] pub const $name: Self = Self($number);)*
-        }
-    };
-}
-
-errno! {
-    PERM = 1, "Operation not permitted.";
-    NOENT = 2, "No such file or directory.";
-    INTR = 4, "Interrupted.";
-    IO = 5, "Input or output failed.";
-    BADF = 9, "Bad file descriptor.";
-    AGAIN = 11, "Try again.";
-    NOMEM = 12, "Out of memory.";
-    ACCES = 13, "Permission denied.";
-    EXIST = 17, "It exists already.";
-    INVAL = 22, "Invalid argument.";
-    NOSPC = 28, "No space left.";
-    PIPE = 32, "Broken pipe.";
-    RANGE = 34, "Result too large.";
-    NOSYS = 38, "Not implemented.";
-    MSGSIZE = 90, "Message too long: it does not fit the buffer.";
-    CONNRESET = 104, "Connection reset.";
-    NOBUFS = 105, "No buffer space.";
-    TIMEDOUT = 110, "Timed out.";
-    CONNREFUSED = 111, "Connection refused.";
-    HOSTUNREACH = 113, "No route to the host.";
-    CANCELED = 125, "Cancelled.";
-}
-
-impl Errno {
-    /// The error with this positive number, or `None` for 0 and below.
-    ///
-    /// ```
-    /// # use asyncify::Errno;
-    /// assert_eq!(Errno::new(2), Some(Errno::NOENT));
-    /// assert_eq!(Errno::new(-2), None);
-    /// ```
-    #[must_use]
-    pub const fn new(number: i32) -> Option<Self> {
-        if number > 0 { Some(Self(number)) } else { None }
-    }
-
-    /// The positive number.
-    ///
-    /// ```
-    /// # use asyncify::Errno;
-    /// assert_eq!(Errno::NOENT.number(), 2);
-    /// ```
-    #[must_use]
-    pub const fn number(self) -> i32 {
-        self.0
-    }
-}
-
-impl GuestError for Errno {
-    fn code(&self) -> i32 {
-        -self.0
-    }
-}
-
-impl FromGuestError for Errno {
-    fn from_code(code: i32) -> Self {
-        Self(code.checked_abs().unwrap_or(i32::MAX))
-    }
-}
-
-impl From<std::io::Error> for Errno {
-    fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind as Kind;
-        match error.kind() {
-            Kind::NotFound => Self::NOENT,
-            Kind::PermissionDenied => Self::ACCES,
-            Kind::ConnectionRefused => Self::CONNREFUSED,
-            Kind::ConnectionReset | Kind::ConnectionAborted => Self::CONNRESET,
-            Kind::AlreadyExists => Self::EXIST,
-            Kind::WouldBlock => Self::AGAIN,
-            Kind::InvalidInput | Kind::InvalidData => Self::INVAL,
-            Kind::TimedOut => Self::TIMEDOUT,
-            Kind::WriteZero => Self::MSGSIZE,
-            Kind::Interrupted => Self::INTR,
-            Kind::OutOfMemory => Self::NOMEM,
-            Kind::BrokenPipe => Self::PIPE,
-            Kind::Unsupported => Self::NOSYS,
-            Kind::HostUnreachable => Self::HOSTUNREACH,
-            _ => Self::IO,
-        }
-    }
-}
-
 /// A value, or the code that stands in its place.
 #[derive(Clone, Copy, Debug)]
 pub enum OrCode<A> {
@@ -254,21 +152,57 @@ impl Coded for () {
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl Coded for Slice {
-    type Values = (u64,);
-    fn code(code: i32) -> (u64,) {
-        <u64 as Coded>::code(code)
-    }
-    fn value(self) -> Option<(u64,)> {
-        <u64 as Coded>::value(self.packed())
-    }
-    fn read((packed,): (u64,)) -> Result<OrCode<Self>, Trap> {
-        Ok(match <u64 as Coded>::read((packed,))? {
-            OrCode::Code(code) => OrCode::Code(code),
-            OrCode::Value(packed) => OrCode::Value(Self::unpacked(packed)),
-        })
-    }
+/// Text and bytes, whether the host frees them or not.
+macro_rules! coded_slice {
+    ($($ty:ty, $slice:pat => $inner:expr, $wrap:expr;)*) => { $(
+        #[diagnostic::do_not_recommend]
+        impl Coded for $ty {
+            type Values = (u64,);
+            fn code(code: i32) -> (u64,) {
+                <u64 as Coded>::code(code)
+            }
+            fn value(self) -> Option<(u64,)> {
+                let $slice = self;
+                <u64 as Coded>::value($inner.packed())
+            }
+            fn read((packed,): (u64,)) -> Result<OrCode<Self>, Trap> {
+                Ok(match <u64 as Coded>::read((packed,))? {
+                    OrCode::Code(code) => OrCode::Code(code),
+                    OrCode::Value(packed) => OrCode::Value($wrap(Slice::unpacked(packed))),
+                })
+            }
+        }
+
+        impl OutPtrAbi for $ty {
+            type Status = ();
+            fn status(self) -> Result<((), Option<Slice>), Trap> {
+                let $slice = self;
+                Ok(((), Some($inner)))
+            }
+            fn read((): (), stored: Slice) -> Result<Self, Trap> {
+                Ok($wrap(stored))
+            }
+        }
+
+        impl OutPtrAbi for OrCode<$ty> {
+            type Status = (i32,);
+            fn status(self) -> Result<((i32,), Option<Slice>), Trap> {
+                match self {
+                    Self::Value($slice) => Ok(((0,), Some($inner))),
+                    Self::Code(0) => Err(NotACode(0).into()),
+                    Self::Code(code) => Ok(((code,), None)),
+                }
+            }
+            fn read((code,): (i32,), stored: Slice) -> Result<Self, Trap> {
+                Ok(if code == 0 { Self::Value($wrap(stored)) } else { Self::Code(code) })
+            }
+        }
+    )* };
+}
+
+coded_slice! {
+    Slice, slice => slice, std::convert::identity;
+    LentSlice, LentSlice(slice) => slice, LentSlice;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -295,7 +229,7 @@ impl<A: Coded> ResultAbi for OrCode<A> {
             Self::Code(code) => Err(NotACode(code.into()).into()),
         }
     }
-    fn allocation(&self) -> Option<u32> {
+    fn allocation(&self) -> Option<Slice> {
         match self {
             Self::Value(value) => value.allocation(),
             Self::Code(_) => None,
@@ -315,6 +249,7 @@ impl<V: IntoGuest, E: GuestError> IntoGuest for Result<V, E> {
 
 impl<V: FromGuest, E: FromGuestError> FromGuest for Result<V, E> {
     type Abi = OrCode<V::Abi>;
+    const COPIES: bool = V::COPIES;
     fn from_guest<T: Send + 'static>(
         cx: &mut GuestCx<'_, T>,
         abi: Self::Abi,
@@ -397,40 +332,6 @@ pub trait OutPtrAbi: ResultAbi {
     /// # Errors
     /// If no value looks like that.
     fn read(status: Self::Status, stored: Slice) -> Result<Self, Trap>;
-}
-
-impl OutPtrAbi for Slice {
-    type Status = ();
-    fn status(self) -> Result<((), Option<Slice>), Trap> {
-        Ok(((), Some(self)))
-    }
-    fn read((): (), stored: Slice) -> Result<Self, Trap> {
-        Ok(stored)
-    }
-}
-
-impl OutPtrAbi for LentSlice {
-    type Status = ();
-    fn status(self) -> Result<((), Option<Slice>), Trap> {
-        self.0.status()
-    }
-    fn read((): (), stored: Slice) -> Result<Self, Trap> {
-        Ok(Self(stored))
-    }
-}
-
-impl OutPtrAbi for OrCode<Slice> {
-    type Status = (i32,);
-    fn status(self) -> Result<((i32,), Option<Slice>), Trap> {
-        match self {
-            Self::Value(slice) => Ok(((0,), Some(slice))),
-            Self::Code(0) => Err(NotACode(0).into()),
-            Self::Code(code) => Ok(((code,), None)),
-        }
-    }
-    fn read((code,): (i32,), stored: Slice) -> Result<Self, Trap> {
-        Ok(if code == 0 { Self::Value(stored) } else { Self::Code(code) })
-    }
 }
 
 impl<R: IntoGuest<Abi: OutPtrAbi>> Answer<R> for OutPtr {

@@ -22,6 +22,7 @@ macro_rules! same {
         #[diagnostic::do_not_recommend]
         impl FromGuest for $ty {
             type Abi = $ty;
+            const COPIES: bool = false;
             fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: $ty) -> Result<Self, Trap> {
                 Ok(abi)
             }
@@ -44,6 +45,7 @@ macro_rules! narrow {
         #[diagnostic::do_not_recommend]
         impl FromGuest for $ty {
             type Abi = $abi;
+            const COPIES: bool = false;
             fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: $abi) -> Result<Self, Trap> {
                 Self::try_from(abi).map_err(|_| NotA { value: abi.to_string(), ty: stringify!($ty) }.into())
             }
@@ -63,6 +65,7 @@ narrow!(u8 as u32, u16 as u32, i8 as i32, i16 as i32, char as u32);
 #[diagnostic::do_not_recommend]
 impl FromGuest for bool {
     type Abi = u32;
+    const COPIES: bool = false;
     fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: u32) -> Result<Self, Trap> {
         match abi {
             0 => Ok(false),
@@ -83,6 +86,7 @@ impl IntoGuest for bool {
 #[diagnostic::do_not_recommend]
 impl FromGuest for () {
     type Abi = ();
+    const COPIES: bool = false;
     fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, (): ()) -> Result<Self, Trap> {
         Ok(())
     }
@@ -102,6 +106,7 @@ macro_rules! tuples {
         #[diagnostic::do_not_recommend]
         impl<$($name: FromGuest<Abi: Value>),*> FromGuest for ($($name,)*) {
             type Abi = ($($name::Abi,)*);
+            const COPIES: bool = false $(|| $name::COPIES)*;
             fn from_guest<T: Send + 'static>(
                 cx: &mut GuestCx<'_, T>,
                 ($($name,)*): Self::Abi,
@@ -228,6 +233,7 @@ impl<T> fmt::Debug for GuestPtr<T> {
 #[diagnostic::do_not_recommend]
 impl<P: 'static> FromGuest for GuestPtr<P> {
     type Abi = u32;
+    const COPIES: bool = false;
     fn from_guest<T: Send + 'static>(_: &mut GuestCx<'_, T>, abi: u32) -> Result<Self, Trap> {
         Ok(Self::new(abi))
     }

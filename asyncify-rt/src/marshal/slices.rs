@@ -41,10 +41,12 @@ impl Borrowed for [u8] {
     }
 }
 
-/// Text or bytes that an export returns without giving them away: a constant of the guest's, say.
+/// Text or bytes that an export returns without giving them away: a constant of the guest's, say, or
+/// a buffer that it uses again.
 ///
 /// What an export returns as `String` or `Vec<u8>` is the host's: it is copied, and given back to
-/// the guest's allocator. What it returns as `Lent<String>` or `Lent<Vec<u8>>` is copied alone.
+/// the guest's allocator. What it returns as `Lent<String>` or `Lent<Vec<u8>>` is copied alone. Also
+/// in a `Result<Lent<_>, E>`, and with `result = "out"`.
 ///
 /// ```
 /// # use asyncify::{Guest, Lent, Module, wasmtime::Engine};
@@ -69,6 +71,7 @@ pub struct Lent<V>(pub V);
 #[diagnostic::do_not_recommend]
 impl<V: FromGuest<Abi = Slice>> FromGuest for Lent<V> {
     type Abi = LentSlice;
+    const COPIES: bool = V::COPIES;
     fn from_guest<T: Send + 'static>(
         cx: &mut GuestCx<'_, T>,
         abi: LentSlice,
@@ -83,10 +86,10 @@ macro_rules! owned {
         impl FromGuest for $ty {
             type Abi = Slice;
             fn from_guest<T: Send + 'static>(cx: &mut GuestCx<'_, T>, abi: Slice) -> Result<Self, Trap> {
-                let bytes = memory::slice(cx.memory(), abi.ptr.into(), abi.len.into())?;
-                let copy = <$borrowed>::from_bytes(bytes)?.to_owned();
-                cx.rt().run.passed += u64::from(abi.len);
-                Ok(copy)
+                let (memory, rt) = cx.memory_and_runtime();
+                let bytes = memory::slice(memory, abi.ptr.into(), abi.len.into())?;
+                rt.pass(abi.len)?;
+                Ok(<$borrowed>::from_bytes(bytes)?.to_owned())
             }
         }
         #[diagnostic::do_not_recommend]

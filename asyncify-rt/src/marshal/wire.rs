@@ -237,7 +237,7 @@ pub trait ResultAbi: Copy + Send + 'static {
     /// If the guest would take this value for another.
     fn into_values(self) -> Result<Self::Values, Trap>;
     /// What the guest allocated for an export's result: the host frees it when it has read it.
-    fn allocation(&self) -> Option<u32> {
+    fn allocation(&self) -> Option<Slice> {
         None
     }
 }
@@ -340,8 +340,8 @@ impl ResultAbi for Slice {
     fn into_values(self) -> Result<Self::Values, Trap> {
         Ok((self.packed(),))
     }
-    fn allocation(&self) -> Option<u32> {
-        Some(self.ptr)
+    fn allocation(&self) -> Option<Slice> {
+        Some(*self)
     }
 }
 

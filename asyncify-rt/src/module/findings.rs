@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::constants::Constants;
 use super::found::{
     Allocator, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackPointer,
 };
@@ -42,6 +43,7 @@ pub struct Findings {
     pub(super) stack_pointer: StackPointer,
     pub(super) stack_size: Option<u64>,
     pub(super) allocator: Option<Allocator>,
+    pub(super) constants: Constants,
     pub(super) initializer: Option<String>,
     pub(super) collector: Option<String>,
     pub(super) mutable_globals: Vec<MutableGlobal>,
@@ -284,6 +286,11 @@ impl Findings {
     }
 
     /// Whether the function with this index looks at Asyncify's state, so that it can be unwound.
+    /// Where the module's data lies.
+    pub(crate) fn constants(&self) -> &Constants {
+        &self.constants
+    }
+
     pub(crate) fn is_instrumented(&self, function: u32) -> bool {
         let byte = self.instrumented.0.get(function as usize / 8);
         byte.is_some_and(|byte| byte & 1 << (function % 8) != 0)

@@ -70,6 +70,8 @@ pub(super) struct Parsed<'a> {
     pub(super) exports: Vec<Export<'a>>,
     pub(super) export_slot: ExportSlot,
     pub(super) data_start: DataStart,
+    /// What active data segments fill, where that is known.
+    pub(super) data: Vec<Range<u64>>,
     /// The functions that are referred to outside bodies: by tables, by globals, or to start with.
     pub(super) referenced: Vec<u32>,
     /// The functions that are defined here.
@@ -89,6 +91,7 @@ impl<'a> Parsed<'a> {
             exports: Vec::new(),
             export_slot: ExportSlot::Absent { at: HEADER },
             data_start: DataStart::Empty,
+            data: Vec::new(),
             referenced: Vec::new(),
             bodies: Vec::new(),
             function_names: BTreeMap::new(),
@@ -243,10 +246,14 @@ impl<'a> Parsed<'a> {
 
     fn read_data(&mut self, section: DataSectionReader<'a>) -> Result<()> {
         for data in section {
-            let address = match data.map_err(invalid)?.kind {
+            let data = data.map_err(invalid)?;
+            let address = match data.kind {
                 DataKind::Active { offset_expr, .. } => constant(&offset_expr),
                 DataKind::Passive => None,
             };
+            if let Some(address) = address {
+                self.data.push(address..address.saturating_add(data.data.len() as u64));
+            }
             self.data_start = match (self.data_start, address) {
                 (DataStart::Unknown, _) | (_, None) => DataStart::Unknown,
                 (DataStart::Empty, Some(address)) => DataStart::At(address),

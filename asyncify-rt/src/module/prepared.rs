@@ -118,6 +118,7 @@ impl Prepared {
             memory,
             stack_pointer,
             stack_size,
+            constants: parsed.data.iter().cloned().collect(),
             allocator: allocator(&parsed),
             initializer: initializer(&parsed),
             collector: collector::find(&parsed).map(str::to_owned),

@@ -23,6 +23,7 @@ mod names;
 mod places;
 mod poison;
 mod reentry;
+mod returned;
 mod shadow;
 mod texts;
 mod trampolines;
