@@ -1,7 +1,12 @@
 //! A guest says any length: the host allocates no more for it than its limits, whatever crosses and
 //! in whichever direction.
 
-#![allow(clippy::unused_async, clippy::unused_self, reason = "the hosts do nothing")]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::unused_async,
+    clippy::unused_self,
+    reason = "the host has every kind of function, and does nothing"
+)]
 
 use allocation_counter::measure;
 use asyncify::testing::{Mock, Results};

@@ -145,14 +145,7 @@ impl Key {
 
     fn text(&self, key: &Ident, value: Option<TokenStream>) -> syn::Result<LitStr> {
         let value = self.value(key, value)?;
-        let text: LitStr =
-            syn::parse2(value.clone()).map_err(|_| self.misread(value, "a string"))?;
-        if text.value().is_empty() {
-            let message =
-                format!("`{}` is empty; write it as it stands in the wasm module", self.name);
-            return Err(syn::Error::new_spanned(text, message));
-        }
-        Ok(text)
+        syn::parse2(value.clone()).map_err(|_| self.misread(value, "a string"))
     }
 
     fn flag(&self, key: &Ident, value: Option<TokenStream>) -> syn::Result<Ident> {

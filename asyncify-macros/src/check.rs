@@ -9,6 +9,7 @@ pub(crate) mod types;
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::hash::Hash;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{GenericParam, Generics, ImplItem, TraitItem};
@@ -190,13 +191,10 @@ fn imports_differ(block: &Imports<'_>, errors: &mut Errors) {
     differ(
         &block.functions,
         errors,
-        |function| {
-            let module = block.module(function)?;
-            Some(format!("{module}.{}", function.name()))
-        },
-        |name| {
+        |function| Some((block.module(function)?, function.name())),
+        |(module, name)| {
             format!(
-                "two functions are the import `{name}`; a guest has one, so rename or `skip` this one"
+                "two functions are the import `{module}.{name}`; a guest has one, so rename or `skip` this one"
             )
         },
     );
@@ -206,23 +204,26 @@ fn exports_differ(list: &Exports<'_>, errors: &mut Errors) {
     differ(
         &list.functions,
         errors,
-        |function| Some(function.name()),
-        |name| {
+        |function| Some((String::new(), function.name())),
+        |(_, name)| {
             format!("two functions are the export `{name}`; a guest has one, so rename this one")
         },
     );
 }
 
+/// A function's module and name: either may have a dot, so they are two.
+type Name = (String, String);
+
 fn differ<M: Display>(
     functions: &[Function<'_>],
     errors: &mut Errors,
-    name: impl Fn(&Function<'_>) -> Option<String>,
-    message: impl Fn(&str) -> M,
+    name: impl Fn(&Function<'_>) -> Option<Name>,
+    message: impl Fn(&Name) -> M,
 ) {
     let (mut idents, mut names) = (Taken::default(), Taken::default());
     for function in functions {
         let conditional = !function.cfgs().is_empty();
-        let ident_is_taken = idents.take(&function.ident().to_string(), conditional);
+        let ident_is_taken = idents.take(&function.ident(), conditional);
         let taken = name(function).filter(|name| names.take(name, conditional));
         if ident_is_taken {
             // Two functions of one Rust name: the compiler's own error.
@@ -234,15 +235,20 @@ fn differ<M: Display>(
 }
 
 /// Names, and whether all functions of that name are under conditions.
-#[derive(Default)]
-struct Taken(HashMap<String, bool>);
+struct Taken<N>(HashMap<N, bool>);
 
-impl Taken {
+impl<N> Default for Taken<N> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<N: Clone + Eq + Hash> Taken<N> {
     /// Takes a name, and tells whether it was taken before. Two functions under conditions are
     /// held to exclude each other.
-    fn take(&mut self, name: &str, conditional: bool) -> bool {
+    fn take(&mut self, name: &N, conditional: bool) -> bool {
         let Some(conditions) = self.0.get_mut(name) else {
-            self.0.insert(name.to_owned(), conditional);
+            self.0.insert(name.clone(), conditional);
             return false;
         };
         *conditions &= conditional;

@@ -27,7 +27,7 @@ fn keys_are_read() {
 #[test]
 fn mistakes_are_named() {
     use Place::{Export, Exports, Import, Imports};
-    let table: [(Place, &str, &[&str]); 17] = [
+    let table: [(Place, &str, &[&str]); 20] = [
         (Imports, "", &[]),
         (
             Imports,
@@ -60,11 +60,11 @@ fn mistakes_are_named() {
         (Imports, "module", &["`module` needs a value; write `module = \"…\"`"]),
         (Imports, "module =", &["`module` needs a value; write `module = \"…\"`"]),
         (Imports, "module = env", &["`module` takes a string; write `module = \"…\"`"]),
-        (
-            Imports,
-            "module = \"\"",
-            &["`module` is empty; write it as it stands in the wasm module"],
-        ),
+        // A name of wasm may be any text.
+        (Imports, "module = \"\"", &[]),
+        (Import, "name = \"\", module = \"a.b,c@*\\0\\n\"", &[]),
+        (Export, "name = \"\"", &[]),
+        (Import, "result = \"\"", &["unknown `result` ``, expected one of: `packed`, `out`"]),
         (
             Imports,
             "crate = \"asyncify\"",

@@ -234,7 +234,10 @@ pub(crate) fn carried(function: &Function<'_>) -> Vec<Attribute> {
 pub(crate) fn method_docs(function: &Function<'_>) -> Option<TokenStream> {
     let documented = function.others.iter().any(|attr| attr.path().is_ident("doc"));
     (!documented).then(|| {
-        let docs = format!(" Calls the guest's `{}`.", function.name());
+        let docs = match function.name() {
+            name if name.is_empty() => " Calls the guest's export of the empty name.".to_owned(),
+            name => format!(" Calls the guest's `{name}`."),
+        };
         quote!(#[doc = #docs])
     })
 }

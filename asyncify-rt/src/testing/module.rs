@@ -53,9 +53,11 @@ const REWINDING: i32 = 2;
 
 const WORD: MemArg = MemArg { offset: 0, align: 2, memory_index: 0 };
 
-/// The name that the function which calls `info` is exported by.
+/// The name that the function which calls `info` is exported by: `module.name`. Either may have dots
+/// of its own, so those of the module are marked.
 pub(super) fn export(info: &ImportInfo) -> String {
-    format!("{}.{}", info.module, info.name)
+    let module = info.module.replace('\\', r"\\").replace('.', r"\.");
+    format!("{module}.{}", info.name)
 }
 
 /// The wasm values that `info` takes.
