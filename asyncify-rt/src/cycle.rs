@@ -31,7 +31,7 @@ use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Name, Result, Thin};
 use crate::machine::{MaySuspend, Phase, Returned};
 use crate::parked::{Key, Record};
-use crate::shadow_stack::Frame;
+use crate::shadow_stack::{Frame, Overrun};
 use crate::state::{Pending, Resuming, Runtime, State, Suspended};
 use crate::waker::wake;
 use crate::window::Unwound;
@@ -321,9 +321,7 @@ fn poison_after(rt: &mut Runtime, name: &str, mut error: Error) -> Error {
         _ if passed_on => rt.host_end_poisons,
         error if error.is_guest_trap() => rt.trap_poisons,
         Error::WindowTooSmall { poisoned, .. } => *poisoned,
-        Error::FrameNotInstrumented { .. }
-        | Error::StateOutOfStep { .. }
-        | Error::ShadowStackOverflow { .. } => true,
+        Error::FrameNotInstrumented { .. } | Error::StateOutOfStep { .. } => true,
         // It is poisoned already.
         Error::Poisoned { .. } => false,
         _ => rt.host_end_poisons,
@@ -419,6 +417,10 @@ fn interpret<T: Send + 'static>(
             if unwinding && let Some((needed, size)) = cx.overflow_at_memory_end() =>
         {
             Error::WindowTooSmall { function, needed, size, poisoned: false }
+        }
+        Some(Trap::UnreachableCodeReached) if let Some(overrun) = cx.overrun() => {
+            let Overrun { needed, size, in_region } = overrun;
+            Error::ShadowStackOverflow { function, needed, size, in_region, source }
         }
         Some(trap) => {
             let budget = cx.rt().budget.unwrap_or_default();

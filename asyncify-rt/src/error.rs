@@ -201,12 +201,19 @@ pub enum Error {
         collector: Option<String>,
     },
 
-    /// A call grew over the end of its shadow stack.
+    /// A call would have run over the end of its shadow stack, and was stopped before it did. The
+    /// guest is not poisoned.
     ShadowStackOverflow {
         /// The export that was called.
         function: String,
-        /// Bytes that the region has.
+        /// Bytes that it needs for the frame that did not fit, and those above it.
+        needed: u64,
+        /// Bytes that the stack has; at most so many, where the guest does not tell exactly.
         size: u64,
+        /// Whether it ran in a region, not on the guest's own stack.
+        in_region: bool,
+        /// The trap, with the guest's backtrace. It downcasts to `wasmtime::Trap`.
+        source: BoxError,
     },
 
     /// A frame between the export and the import was not instrumented, and ran on while the stack was unwound.

@@ -144,7 +144,7 @@ pub use marshal::{
 pub use memory::OutOfBounds;
 pub use module::{
     Allocator, Findings, FoundBy, GlobalKind, Instrumentation, MemoryFinding, Module,
-    MutableGlobal, PointerWidth, Prepared, StackPointer,
+    MutableGlobal, PointerWidth, Prepared, StackGuard, StackPointer,
 };
 pub use room::Place;
 pub use shadow_stack::StackPolicy;

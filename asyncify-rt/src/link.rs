@@ -17,7 +17,7 @@ use crate::lock::Lock;
 use crate::machine::MaySuspend;
 use crate::module::{Allocator, Findings, MemoryFinding, Module, MutableGlobal, StackPointer};
 use crate::room::Room;
-use crate::shadow_stack::{Pointer, ShadowStack, StackPolicy};
+use crate::shadow_stack::{Guard, Pointer, ShadowStack, StackPolicy};
 use crate::state::State;
 
 pub(crate) fn instantiation(error: wasmtime::Error) -> Error {
@@ -228,7 +228,19 @@ fn link_runtime<T: Send + 'static>(
         None => None,
     };
     let pointer = match pointer {
-        Ok(name) => Pointer::Known { global: global(&name)?, width: findings.pointer_width() },
+        Ok(name) => {
+            let guard = findings.stack_guard();
+            let guard = guard.filter(|_| findings.stack_pointer().export() == Some(&*name));
+            let width = findings.pointer_width();
+            let guard = match guard {
+                Some(found) => {
+                    let (limit, hit) = (global(found.limit())?, global(found.hit())?);
+                    Some(Guard { limit, hit, width })
+                }
+                None => None,
+            };
+            Pointer::Known { global: global(&name)?, width, guard }
+        }
         Err(pointer) => pointer,
     };
     // Who called one of Asyncify's functions would change the state behind the runtime's back.
@@ -244,7 +256,7 @@ fn link_runtime<T: Send + 'static>(
     rt.memory = memory;
     rt.exports = Arc::new(exports);
     rt.stack =
-        ShadowStack::new(pointer, settings.policy, settings.region_size, findings.stack_size());
+        ShadowStack::new(pointer, settings.policy, settings.region_size, findings.stack_bounds());
     rt.limits = settings.limits;
     if let Some(size) = settings.window_size {
         let limit = rt.limits.window_bytes;

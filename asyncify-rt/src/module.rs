@@ -1,8 +1,9 @@
 //! Bytes to a prepared module: findings, checks, added exports.
 //!
 //! The way is `parse` → `asyncify` (its functions and globals) → `scan` (every body, with
-//! `usage`) → `stack_pointer` → `exports` (what is added, and the new section). [`Prepared`] runs
-//! it, and [`Findings`] is what it leaves. Only `parse` and `exports` know the binary format.
+//! `writes`) → `stack_pointer` → `exports` and `guard` (what is added, and what changes) →
+//! `sections` (the module anew). [`Prepared`] runs it, and [`Findings`] is what it leaves. Only
+//! `parse`, `exports`, `guard` and `sections` know the binary format.
 
 mod asyncify;
 mod collector;
@@ -10,11 +11,13 @@ mod constants;
 mod exports;
 mod findings;
 mod found;
+mod guard;
 mod parse;
 mod prepared;
 mod scan;
+mod sections;
 mod stack_pointer;
-mod usage;
+mod writes;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +28,7 @@ pub(crate) use constants::Constants;
 pub use findings::Findings;
 pub use found::{
     Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth,
-    StackPointer,
+    StackGuard, StackPointer,
 };
 pub use prepared::Prepared;
 
@@ -203,6 +206,10 @@ fn check(findings: &Findings, module: &wasmtime::Module) -> Result<()> {
     }
     if let Some(export) = findings.stack_pointer().export() {
         check_global(module, export, pointer)?;
+    }
+    if let Some(guard) = findings.stack_guard() {
+        check_global(module, guard.limit(), pointer)?;
+        check_global(module, guard.hit(), pointer)?;
     }
     if let Some(memory) = findings.memory() {
         let is_64 = pointer == GlobalKind::I64;

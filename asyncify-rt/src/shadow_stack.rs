@@ -5,14 +5,16 @@
 //!
 //! ```text
 //! separate   main stack   | guest's data | <- parked frames | <- plain calls |
-//!            region       | canary | <- one call                            |
+//!            region       | <- one call                                     |
 //! copied     main stack   | <- the running call; a parked one's bytes are on the host |
 //! exclusive  main stack   | <- a parked call | <- the call that its import makes |
 //! ```
 
 mod above;
+mod limit;
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use wasmtime::Global;
 
@@ -22,6 +24,8 @@ use crate::error::{Error, Result, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
 use above::Above;
+use limit::Limit;
+pub(crate) use limit::{Guard, Overrun};
 
 /// How parked calls keep their part of the shadow stack. A guest without one needs neither.
 ///
@@ -69,10 +73,7 @@ pub enum StackPolicy {
     Exclusive,
 }
 
-/// What marks the low end of a region. A call that ran over it has written here, most likely.
-const CANARY: [u8; 64] = [0xa5; 64];
-
-/// Without a hint from the module, a region has this many bytes.
+/// Where the bounds of the guest's own stack are not known, a region has this many bytes.
 const DEFAULT_REGION: u64 = 64 << 10;
 /// A region is never larger by itself.
 const LARGEST_REGION: u64 = 1 << 20;
@@ -83,15 +84,14 @@ pub(crate) enum Pointer {
     Known {
         global: Global,
         width: PointerWidth,
+        /// What the code is guarded by, if it is.
+        guard: Option<Guard>,
     },
     /// The module has no shadow stack.
     #[default]
     Absent,
     /// There may be one, for all that is known.
-    Uncertain {
-        reason: String,
-        collector: Option<String>,
-    },
+    Uncertain { reason: String, collector: Option<String> },
 }
 
 pub(crate) struct ShadowStack {
@@ -105,6 +105,7 @@ pub(crate) struct ShadowStack {
     free: Vec<RegionId>,
     /// The calls that are parked where they are, one above the other.
     above: Above,
+    limit: Limit,
     /// Whether a call that was resumed may return with the pointer too low: a trampoline answered
     /// for a failure, and a rewinding enters it where the innermost frame had the pointer.
     low: bool,
@@ -178,6 +179,7 @@ impl Default for ShadowStack {
             regions: Vec::new(),
             free: Vec::new(),
             above: Above::default(),
+            limit: Limit::default(),
             low: false,
         }
     }
@@ -188,12 +190,18 @@ impl ShadowStack {
         pointer: Pointer,
         policy: StackPolicy,
         region_size: Option<u64>,
-        guest_stack: Option<u64>,
+        main: Option<Range<u64>>,
     ) -> Self {
-        let by_guest = guest_stack.unwrap_or(DEFAULT_REGION).min(LARGEST_REGION);
+        let by_guest = main.as_ref().map_or(DEFAULT_REGION, |main| main.end - main.start);
+        let by_guest = by_guest.min(LARGEST_REGION);
         let region_size = region_size.unwrap_or(by_guest).clamp(1 << 10, u64::MAX - 15);
         let region_size = region_size.next_multiple_of(16);
-        Self { pointer, policy, region_size, ..Self::default() }
+        let guard = match &pointer {
+            Pointer::Known { guard, .. } => *guard,
+            _ => None,
+        };
+        let limit = Limit::new(guard, main);
+        Self { pointer, policy, region_size, limit, ..Self::default() }
     }
 
     /// Why the pointer is not known, if there may be one.
@@ -240,7 +248,6 @@ impl ShadowStack {
             return Ok(Some(ShadowPart::None));
         };
         if let Some(region) = frame.region {
-            self.check_canary(memory, region, Some(pointer))?;
             return Ok(Some(ShadowPart::Region { region, pointer }));
         }
         match self.policy {
@@ -267,21 +274,6 @@ impl ShadowStack {
         Ok(Some(ShadowPart::Copied { pointer, len: bytes.len() }))
     }
 
-    /// An error if a call has run over its region's end. `pointer` is where it stands.
-    fn check_canary(&self, memory: &[u8], region: RegionId, pointer: Option<u64>) -> Result<()> {
-        let Some(Region { low, high }) = self.region(region) else {
-            return Ok(());
-        };
-        let beyond = pointer.is_some_and(|pointer| pointer < low + CANARY.len() as u64);
-        match memory::slice(memory, low, CANARY.len() as u64) {
-            Ok(canary) if canary == CANARY && !beyond => Ok(()),
-            _ => Err(Error::ShadowStackOverflow {
-                function: String::new(),
-                size: high.saturating_sub(low),
-            }),
-        }
-    }
-
     /// Takes out a call that was parked above others: where the pointer goes back to when it ends.
     /// `None` if others are parked above it, which then goes to the one next to it.
     fn take_above(&mut self, call: u64) -> Option<u64> {
@@ -305,7 +297,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     fn set_stack_pointer(&mut self, to: u64) -> Result<()> {
-        if let Pointer::Known { global, width } = self.rt().stack.pointer {
+        if let Pointer::Known { global, width, .. } = self.rt().stack.pointer {
             global.set(&mut self.store, address(width, to)).map_err(Error::engine)?;
         }
         Ok(())
@@ -318,11 +310,19 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             return Ok(Frame { base: 0, region: None });
         };
         if !may_suspend || !self.rt().stack.main_occupied {
+            // A call within another runs on the same stack.
+            self.set_limit()?;
             return Ok(Frame { base, region: None });
         }
-        let (region, high) = self.take_region()?;
-        self.set_stack_pointer(high)?;
-        Ok(Frame { base, region: Some(region) })
+        let (id, region) = self.take_region()?;
+        self.run_in_region(region)?;
+        self.set_stack_pointer(region.high)?;
+        Ok(Frame { base, region: Some(id) })
+    }
+
+    fn run_in_region(&mut self, region: Region) -> Result<()> {
+        self.rt().stack.limit.run_in(Some(region.low..region.high));
+        self.set_limit()
     }
 
     /// Says that a call whose part was put back runs now, and where the pointer must be for it.
@@ -339,6 +339,9 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             }
             ShadowPart::Region { region, pointer } => {
                 let base = self.stack_pointer().unwrap_or_default();
+                if let Some(region) = self.rt().stack.region(region) {
+                    self.run_in_region(region)?;
+                }
                 (Frame { base, region: Some(region) }, pointer)
             }
             ShadowPart::Copied { pointer, len } => {
@@ -346,6 +349,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 (Frame { base, region: None }, pointer)
             }
         };
+        self.set_limit()?;
         self.set_stack_pointer(pointer)?;
         Ok(frame)
     }
@@ -359,9 +363,11 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 self.rt().stack.main_occupied = true;
                 Ok(())
             }
-            ShadowPart::Region { .. } | ShadowPart::Copied { .. } => {
+            ShadowPart::Region { .. } => {
+                self.rt().stack.limit.run_in(None);
                 self.set_stack_pointer(frame.base)
             }
+            ShadowPart::Copied { .. } => self.set_stack_pointer(frame.base),
         }
     }
 
@@ -375,9 +381,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
                 Ok(())
             };
         };
-        let (memory, rt) = self.memory_and_runtime();
-        rt.stack.check_canary(memory, region, None)?;
-        rt.stack.free.push(region);
+        self.free_region(region);
         self.set_stack_pointer(frame.base)
     }
 
@@ -385,9 +389,16 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     pub(crate) fn abandon_stack(&mut self, frame: Frame, resumed: bool) -> Result<()> {
         self.rt().stack.low |= resumed;
         if let Some(region) = frame.region {
-            self.rt().stack.free.push(region);
+            self.free_region(region);
         }
         self.set_stack_pointer(frame.base)
+    }
+
+    /// Leaves the region that the call ran in to others.
+    fn free_region(&mut self, region: RegionId) {
+        let stack = &mut self.rt().stack;
+        stack.free.push(region);
+        stack.limit.run_in(None);
     }
 
     /// Ends a parked call that will not be resumed.
@@ -412,13 +423,13 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         }
     }
 
-    fn take_region(&mut self) -> Result<(RegionId, u64)> {
+    fn take_region(&mut self) -> Result<(RegionId, Region)> {
         if self.rt().stack.free.is_empty() {
             self.make_regions()?;
         }
         let stack = &mut self.rt().stack;
         let taken = stack.free.pop().and_then(|index| Some((index, stack.region(index)?)));
-        let (index, region) = taken.ok_or_else(|| Error::NoRoom {
+        let taken = taken.ok_or_else(|| Error::NoRoom {
             what: "a shadow stack region",
             size: stack.region_size,
             reason: "there are as many as can be counted".to_owned(),
@@ -426,10 +437,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let in_use = stack.regions.len() - stack.free.len();
         let stats = &mut self.rt().stats;
         stats.most_regions_in_use = stats.most_regions_in_use.max(in_use);
-        memory::slice_mut(self.memory_mut(), region.low, CANARY.len() as u64)
-            .map_err(|range| Error::out_of_step(format!("a shadow stack region: {range}")))?
-            .copy_from_slice(&CANARY);
-        Ok((index, region.high))
+        Ok(taken)
     }
 
     /// Makes at least one region. Grown memory comes in pages, which hold several small ones.

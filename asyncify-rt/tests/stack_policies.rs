@@ -115,37 +115,44 @@ fn regions_from_a_range() {
     assert_eq!(answer(start(&guest, "sum", &[9, 1])), sum(9, 1, &mut w));
 }
 
-fn overflow(error: &Error) -> (&str, u64) {
+fn overflow(error: &Error) -> (&str, u64, bool) {
     match error {
-        Error::ShadowStackOverflow { function, size } => (function, *size),
+        Error::ShadowStackOverflow { function, needed, size, in_region, .. } => {
+            assert!(needed > size, "{error}");
+            (function, *size, *in_region)
+        }
         other => panic!("{other}"),
     }
 }
 
 #[test]
-fn a_call_that_runs_over_its_region_is_told_when_it_parks() {
+fn a_call_that_would_overrun_its_region_ends_alone() {
     let (guest, gates) = stack_guest(|builder| builder.region_size(2 << 10));
     let first = parked(&guest, "recurse", &[100, 3]);
     // This one fits.
     let second = parked(&guest, "recurse", &[20, 3]);
-    let error = block_on(start(&guest, "recurse", &[300, 3])).unwrap_err();
-    assert_eq!(overflow(&error), ("recurse", 2 << 10));
-    assert!(block_on(guest.is_poisoned()).unwrap());
+    for name in ["recurse", "expected_recurse"] {
+        let error = block_on(start(&guest, name, &[300, 3])).unwrap_err();
+        assert_eq!(overflow(&error), (name, 2 << 10, true));
+        assert!(!block_on(guest.is_poisoned()).unwrap());
+    }
+    let fits = answer(start(&guest, "expected_recurse", &[20, 3]));
+    assert_eq!(fits, recurse(20, 3, &mut w));
     gates.open_all();
-    assert!(matches!(block_on(first), Err(Error::Poisoned { .. })));
-    assert!(matches!(block_on(second), Err(Error::Poisoned { .. })));
+    assert_eq!(answer(first), recurse(100, 3, &mut w));
+    assert_eq!(answer(second), recurse(20, 3, &mut w));
 }
 
 #[test]
-fn a_call_that_runs_over_its_region_is_told_when_it_returns() {
-    let (guest, gates) = stack_guest(|builder| builder.region_size(2 << 10));
-    let first = parked(&guest, "recurse", &[100, 3]);
-    let fits = answer(start(&guest, "expected_recurse", &[20, 3]));
-    assert_eq!(fits, recurse(20, 3, &mut w));
-    let error = block_on(start(&guest, "expected_recurse", &[300, 3])).unwrap_err();
-    assert_eq!(overflow(&error), ("expected_recurse", 2 << 10));
-    gates.open_all();
-    assert!(block_on(first).is_err());
+fn a_call_that_would_overrun_the_guests_own_stack_ends_alone() {
+    for policy in [StackPolicy::Separate, StackPolicy::Copied] {
+        let (guest, gates) = stack_guest(|builder| builder.stack_policy(policy));
+        let error = block_on(start(&guest, "expected_recurse", &[100_000, 3])).unwrap_err();
+        assert_eq!(overflow(&error), ("expected_recurse", 64 << 10, false));
+        let call = parked(&guest, "recurse", &[20, 3]);
+        gates.open_all();
+        assert_eq!(answer(call), recurse(20, 3, &mut w));
+    }
 }
 
 /// No region is as long as the frames that the guest's own stack has room for.

@@ -23,8 +23,9 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Bytes of each shadow stack region. By default as many as the guest's own stack has, where
-    /// that can be told, but 1 MiB at most; else 64 KiB. See [`StackPolicy`] for an example.
+    /// Bytes of each shadow stack region. By default as many as the guest's own stack has, or may
+    /// have at most ([`Findings::stack_bounds`](crate::Findings::stack_bounds)), but no more than
+    /// 1 MiB; 64 KiB where neither is known. See [`StackPolicy`] for an example.
     pub fn region_size(mut self, bytes: u64) -> Self {
         self.settings.region_size = Some(bytes);
         self

@@ -19,6 +19,7 @@ impl StdError for Error {
             Self::InvalidModule { source }
             | Self::Instantiate { source }
             | Self::BadValue { source, .. }
+            | Self::ShadowStackOverflow { source, .. }
             | Self::Trap { source, .. }
             | Self::StackOverflow { source, .. }
             | Self::Host { source, .. } => Some(source.as_ref()),

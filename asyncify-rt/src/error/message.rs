@@ -119,11 +119,24 @@ impl fmt::Display for Error {
                 Text(reason),
                 Name(collector)
             ),
-            Self::ShadowStackOverflow { function, size } => write!(
-                f,
-                "{} ran over the end of its shadow stack of {size} bytes and overwrote what lies below; give the regions more with `Builder::region_size`",
-                Name(function)
-            ),
+            Self::ShadowStackOverflow { function, needed, size, in_region, .. } => {
+                let (whose, cure) = if *in_region {
+                    (
+                        "its region has",
+                        "give the regions more with `Builder::region_size`, or let calls run on the guest's own stack with `StackPolicy::Copied`",
+                    )
+                } else {
+                    (
+                        "the guest's own stack has",
+                        "link the guest with a larger stack (`-z stack-size=…` of wasm-ld, `-sSTACK_SIZE=…` of Emscripten), or let it recurse less",
+                    )
+                };
+                write!(
+                    f,
+                    "{} needs at least {needed} bytes of shadow stack, and {whose} {size}; nothing was overwritten; {cure}",
+                    Name(function)
+                )
+            }
             Self::FrameNotInstrumented { function, import, suspended } => write!(
                 f,
                 "{} reached import {} while its stack was unwound: a function on the way to {} is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`",

@@ -55,7 +55,8 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
             Error::StackPointerUncertain { import: s(), reason: s(), collector: Some(s()) }
         }
         Some(Error::StackPointerUncertain { .. }) => {
-            Error::ShadowStackOverflow { function, size: 1 }
+            let (needed, size, source) = (2, 1, "trap".into());
+            Error::ShadowStackOverflow { function, needed, size, in_region: true, source }
         }
         Some(Error::ShadowStackOverflow { .. }) => {
             Error::FrameNotInstrumented { function, import: s(), suspended: s() }

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use wasm_encoder::{Encode, ExportKind, RawSection, Section};
-use wasmparser::{BinaryReader, ExternalKind};
+use wasm_encoder::{Encode, ExportKind};
+use wasmparser::ExternalKind;
 
-use super::parse::{ExportSlot, Parsed, invalid};
+use super::parse::Parsed;
+use super::sections;
 use crate::error::Result;
 
 /// The exports of a module, and those to be added to it.
@@ -76,45 +77,17 @@ impl<'a> Exports<'a> {
         self.added.into_iter().map(|added| added.name).collect()
     }
 
-    /// The module with the added exports behind its own; all else stays as it is, byte for byte.
-    pub(super) fn rewrite(&self, wasm: &[u8], parsed: &Parsed<'_>) -> Result<Vec<u8>> {
+    /// The export section with the added exports behind its own, if any was added.
+    pub(super) fn section(&self, wasm: &[u8], parsed: &Parsed<'_>) -> Result<Option<Vec<u8>>> {
         if self.added.is_empty() {
-            return Ok(wasm.to_vec());
+            return Ok(None);
         }
-        let (section, contents) = match &parsed.export_slot {
-            ExportSlot::Present { section, contents } => (section.clone(), contents.clone()),
-            ExportSlot::Absent { at } => (*at..*at, *at..*at),
-        };
-        let part = |range| {
-            wasm.get(range).ok_or_else(|| invalid("the export section lies outside the module"))
-        };
-        let (count, old) = count(part(contents)?)?;
-        let overflow = || invalid("the export section is too large to add to");
-        let added = u32::try_from(self.added.len()).map_err(|_| overflow())?;
-        let mut data = Vec::new();
-        count.checked_add(added).ok_or_else(overflow)?.encode(&mut data);
-        data.extend_from_slice(old);
+        let mut entries = Vec::new();
         for added in &self.added {
-            added.name.encode(&mut data);
-            added.kind.encode(&mut data);
-            added.index.encode(&mut data);
+            added.name.encode(&mut entries);
+            added.kind.encode(&mut entries);
+            added.index.encode(&mut entries);
         }
-        u32::try_from(data.len()).map_err(|_| overflow())?;
-        let mut rewritten = part(0..section.start)?.to_vec();
-        RawSection { id: wasm_encoder::SectionId::Export.into(), data: &data }
-            .append_to(&mut rewritten);
-        rewritten.extend_from_slice(part(section.end..wasm.len())?);
-        Ok(rewritten)
+        sections::extended(wasm, parsed, sections::EXPORT, self.added.len(), &entries).map(Some)
     }
-}
-
-/// The number of exports in a section, and the exports.
-fn count(contents: &[u8]) -> Result<(u32, &[u8])> {
-    if contents.is_empty() {
-        return Ok((0, contents));
-    }
-    let mut reader = BinaryReader::new(contents, 0);
-    let count = reader.read_var_u32().map_err(invalid)?;
-    let exports = reader.read_bytes(reader.bytes_remaining()).map_err(invalid)?;
-    Ok((count, exports))
 }

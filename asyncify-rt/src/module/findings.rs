@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::constants::Constants;
 use super::found::{
-    Allocator, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackPointer,
+    Allocator, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackGuard,
+    StackPointer,
 };
 use crate::error::{Error, Result};
 
@@ -42,6 +43,8 @@ pub struct Findings {
     pub(super) memory: Option<MemoryFinding>,
     pub(super) stack_pointer: StackPointer,
     pub(super) stack_size: Option<u64>,
+    pub(super) stack_bounds: Option<(u64, u64)>,
+    pub(super) stack_guard: Option<StackGuard>,
     pub(super) allocator: Option<Allocator>,
     pub(super) constants: Constants,
     pub(super) initializer: Option<String>,
@@ -168,6 +171,29 @@ impl Findings {
     #[must_use]
     pub fn stack_size(&self) -> Option<u64> {
         self.stack_size
+    }
+
+    /// The addresses that the guest's own shadow stack may take: down from where the pointer starts
+    /// to the stack's end or, where that cannot be told, to the end of the data below it.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (memory 2) (global $__stack_pointer (mut i32) (i32.const 65536)) (data (i32.const 1024) "below"))"#)?;
+    /// let findings = prepared.findings();
+    /// assert_eq!((findings.stack_size(), findings.stack_bounds()), (None, Some(1029..65536)));
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stack_bounds(&self) -> Option<std::ops::Range<u64>> {
+        self.stack_bounds.map(|(bottom, top)| bottom..top)
+    }
+
+    /// What the code is stopped by before it runs over the end of its shadow stack. Modules that are
+    /// not instrumented have no such guard, nor those whose stack pointer is not certain.
+    /// See [`StackGuard`] for an example.
+    #[must_use]
+    pub fn stack_guard(&self) -> Option<&StackGuard> {
+        self.stack_guard.as_ref()
     }
 
     /// The guest's allocator, if it exports one under a usual name and type.

@@ -18,9 +18,6 @@ use crate::error::{BoxError, Error, Result};
 
 /// Magic and version, before the first section.
 const HEADER: usize = 8;
-const EXPORT_SECTION: u8 = 7;
-/// Types, imports, functions, tables, memories, globals and tags come before the exports.
-const BEFORE_EXPORTS: [u8; 7] = [1, 2, 3, 4, 5, 6, 13];
 
 /// Where a memory or a global comes from, if it is imported: module and name.
 pub(super) type Origin<'a> = Option<(&'a str, &'a str)>;
@@ -43,10 +40,13 @@ pub(super) struct Export<'a> {
     pub(super) index: u32,
 }
 
-/// Where the export section is, or where it would have to be.
-pub(super) enum ExportSlot {
-    Present { section: Range<usize>, contents: Range<usize> },
-    Absent { at: usize },
+/// A section, as it stands in the module.
+pub(super) struct Section<'a> {
+    pub(super) id: u8,
+    /// A custom section's name.
+    pub(super) name: Option<&'a str>,
+    pub(super) whole: Range<usize>,
+    pub(super) contents: Range<usize>,
 }
 
 /// The lowest address that an active data segment is placed at.
@@ -68,7 +68,7 @@ pub(super) struct Parsed<'a> {
     pub(super) memories: Vec<Memory<'a>>,
     pub(super) globals: Vec<Global<'a>>,
     pub(super) exports: Vec<Export<'a>>,
-    pub(super) export_slot: ExportSlot,
+    pub(super) sections: Vec<Section<'a>>,
     pub(super) data_start: DataStart,
     /// What active data segments fill, where that is known.
     pub(super) data: Vec<Range<u64>>,
@@ -89,7 +89,7 @@ impl<'a> Parsed<'a> {
             memories: Vec::new(),
             globals: Vec::new(),
             exports: Vec::new(),
-            export_slot: ExportSlot::Absent { at: HEADER },
+            sections: Vec::new(),
             data_start: DataStart::Empty,
             data: Vec::new(),
             referenced: Vec::new(),
@@ -101,23 +101,25 @@ impl<'a> Parsed<'a> {
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(invalid)?;
             if let Some((id, contents)) = payload.as_section() {
-                let section = end..contents.end;
+                let whole = end..contents.end;
                 end = contents.end;
-                parsed.place_exports(id, section, contents);
+                let name = match &payload {
+                    Payload::CustomSection(custom) => Some(custom.name()),
+                    _ => None,
+                };
+                parsed.sections.push(Section { id, name, whole, contents });
             }
             parsed.read(payload)?;
         }
+        parsed.check_exported_globals()?;
         Ok(parsed)
     }
 
-    fn place_exports(&mut self, id: u8, section: Range<usize>, contents: Range<usize>) {
-        let ExportSlot::Absent { at } = &mut self.export_slot else {
-            return;
-        };
-        if id == EXPORT_SECTION {
-            self.export_slot = ExportSlot::Present { section, contents };
-        } else if BEFORE_EXPORTS.contains(&id) {
-            *at = section.end;
+    /// What is added to a module must not be what an export without its global meant.
+    fn check_exported_globals(&self) -> Result<()> {
+        match self.exported(ExternalKind::Global).find(|(_, index)| self.global(*index).is_none()) {
+            Some((_, index)) => Err(no_global(index)),
+            None => Ok(()),
         }
     }
 
@@ -301,6 +303,12 @@ impl<'a> Parsed<'a> {
         self.types.get(usize::try_from(ty).ok()?)?.as_ref()
     }
 
+    /// How many parameters and results a function of this type has.
+    pub(super) fn type_arity(&self, ty: u32) -> Option<(usize, usize)> {
+        let ty = self.types.get(usize::try_from(ty).ok()?)?.as_ref()?;
+        Some((ty.params().len(), ty.results().len()))
+    }
+
     /// Whether a function has exactly these parameters and results.
     pub(super) fn has_type(&self, function: u32, params: &[ValType], results: &[ValType]) -> bool {
         self.function_type(function)
@@ -353,6 +361,11 @@ fn constant(expr: &ConstExpr<'_>) -> Option<u64> {
         _ => return None,
     };
     matches!(operators.read().ok()?, Operator::End).then_some(value)
+}
+
+/// A module that names a global which it does not have.
+pub(super) fn no_global(index: u32) -> Error {
+    invalid(format!("it uses the global {index}, and has no such global"))
 }
 
 pub(super) fn invalid(source: impl Into<BoxError>) -> Error {

@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 
-use wasmparser::ValType;
+use wasmparser::{ExternalKind, ValType};
 
 use super::asyncify::{self, Asyncify, DATA, Role, STATE};
 use super::exports::Exports;
 use super::findings::{Findings, stale};
 use super::found::{
-    Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackPointer,
+    Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackGuard,
+    StackPointer,
 };
+use super::guard::{self, Guard};
 use super::parse::Parsed;
+use super::sections::{self, Replaced};
 use super::{collector, scan, stack_pointer};
 use crate::error::{Error, Result};
 
@@ -45,8 +48,11 @@ pub struct Prepared {
 impl Prepared {
     /// Prepares a module: WebAssembly in binary, or as text with the feature `wat`.
     ///
-    /// Only the export section is changed. Preparing what is prepared already adds nothing, and
-    /// finds the same. The bytes are not validated here beyond what is read; compiling does that.
+    /// Exports are added. If the module is instrumented and its shadow stack pointer is certain, its
+    /// code is changed as well, so that no call can run over the end of its stack: see
+    /// [`StackGuard`]. All else stays as it is. Preparing what is prepared already adds nothing,
+    /// and finds the same. The bytes are not validated here beyond what is read; compiling does
+    /// that.
     ///
     /// # Errors
     ///
@@ -73,24 +79,48 @@ impl Prepared {
             return Err(Error::NoMemory);
         }
         let globals = asyncify.as_ref().map(|asyncify| asyncify.globals);
-        let possible = stack_pointer::possible(&parsed, globals);
-        let scan = scan::scan(&parsed, asyncify.as_ref(), possible.clone())?;
-        let found = stack_pointer::find(&parsed, &possible, &scan.usage);
+        let guarded = guarded(&parsed);
+        let mut possible = stack_pointer::possible(&parsed, globals);
+        for index in guarded.iter().flatten() {
+            possible.get_mut(*index as usize).into_iter().for_each(|possible| *possible = false);
+        }
+        let named = stack_pointer::named(&parsed, &possible);
+        if let Some(stack_pointer::Found::Global(found, _)) = &named {
+            possible = (0..).take(possible.len()).map(|index: u32| index == *found).collect();
+        }
+        let scan = scan::scan(&parsed, asyncify.as_ref(), possible)?;
+        let found = named.unwrap_or_else(|| stack_pointer::by_use(&parsed, &scan.writes.usage));
 
         let mut exports = Exports::new(&parsed);
         let memory = parsed.memories.first().map(|memory| MemoryFinding {
             export: exports.memory(),
             import: memory.import.map(|(module, name)| (module.to_owned(), name.to_owned())),
         });
-        let mutable_globals = mutable_globals(&parsed, asyncify.as_ref(), &found, &mut exports);
+        let mutable_globals =
+            mutable_globals(&parsed, asyncify.as_ref(), &found, guarded, &mut exports);
         let export_of = |index: u32| {
             let global = mutable_globals.binary_search_by_key(&index, MutableGlobal::index).ok();
             global.and_then(|at| mutable_globals.get(at)).map(|global| global.export.clone())
         };
-        let stack_size = match &found {
-            stack_pointer::Found::Global(index, _) => stack_pointer::stack_size(&parsed, *index),
+        let pointer = match &found {
+            stack_pointer::Found::Global(index, _) => Some(*index),
             _ => None,
         };
+        let stack_size = pointer.and_then(|index| stack_pointer::stack_size(&parsed, index));
+        let bounds = pointer.and_then(|i| stack_pointer::stack_bounds(&parsed, i, stack_size));
+        let (mut replaced, mut stack_guard) = (Replaced::new(), None);
+        if let Some([limit, hit]) = guarded {
+            let [limit, hit] = [limit, hit].map(|index| exports.global(index, None).0);
+            stack_guard = Some(StackGuard { limit, hit });
+        } else if let Some(pointer) = pointer.filter(|_| asyncify.is_some())
+            && let Some(guard) = Guard::of(&parsed, pointer, &scan.writes.lowerings)
+            && let Some(sections) = guard.sections(wasm, &parsed, &scan.writes.lowerings)?
+        {
+            replaced = sections;
+            let limit = exports.global(guard.limit, Some(guard::LIMIT)).0;
+            let hit = exports.global(guard.hit, Some(guard::HIT)).0;
+            stack_guard = Some(StackGuard { limit, hit });
+        }
         let stack_pointer = match found {
             stack_pointer::Found::Global(index, by) => {
                 StackPointer::Found { export: export_of(index).unwrap_or_default(), by }
@@ -111,7 +141,10 @@ impl Prepared {
                 sealed: scan.sealed,
             }
         });
-        let wasm = exports.rewrite(wasm, &parsed)?;
+        let is_moved = replaced.contains_key(&sections::CODE);
+        replaced.extend(exports.section(wasm, &parsed)?.map(|section| (sections::EXPORT, section)));
+        let is_stale = |name: &str| is_moved && guard::is_stale(name);
+        let wasm = sections::rebuild(wasm, &parsed, replaced, is_stale)?;
         let findings = Findings {
             asyncify,
             pointer_width: parsed.width(),
@@ -119,6 +152,8 @@ impl Prepared {
             stack_pointer,
             stack_size,
             constants: parsed.data.iter().cloned().collect(),
+            stack_bounds: bounds.map(|bounds| (bounds.start, bounds.end)),
+            stack_guard,
             allocator: allocator(&parsed),
             initializer: initializer(&parsed),
             collector: collector::find(&parsed).map(str::to_owned),
@@ -221,11 +256,23 @@ fn check_memory(parsed: &Parsed<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The two globals that an earlier preparation added to guard the shadow stack.
+fn guarded(parsed: &Parsed<'_>) -> Option<[u32; 2]> {
+    let find = |wanted| {
+        let mut exported = parsed.exported(ExternalKind::Global);
+        let (_, index) = exported.find(|(name, _)| *name == wanted)?;
+        let ty = parsed.global(index)?.ty;
+        (ty.mutable && ty.content_type == parsed.width().value_type()).then_some(index)
+    };
+    Some([find(guard::LIMIT)?, find(guard::HIT)?])
+}
+
 /// Every mutable global with an export, added where the module has none.
 fn mutable_globals<'a>(
     parsed: &Parsed<'a>,
     asyncify: Option<&Asyncify<'a>>,
     stack_pointer: &stack_pointer::Found,
+    guarded: Option<[u32; 2]>,
     exports: &mut Exports<'a>,
 ) -> Vec<MutableGlobal> {
     let wanted = |index| match stack_pointer {
@@ -238,7 +285,9 @@ fn mutable_globals<'a>(
         }
         _ => None,
     };
-    let mutable = parsed.indexed_globals().filter(|(_, global)| global.ty.mutable);
+    let is_added = |index: u32| guarded.is_some_and(|guarded| guarded.contains(&index));
+    let globals = parsed.indexed_globals();
+    let mutable = globals.filter(|(index, global)| global.ty.mutable && !is_added(*index));
     mutable
         .map(|(index, global)| {
             let (export, others) = exports.global(index, wanted(index));

@@ -11,8 +11,8 @@ use wasmparser::{ExternalKind, Operator};
 
 use super::asyncify::Asyncify;
 use super::findings::{Callers, ImportCallers, Instrumented};
-use super::parse::{Parsed, invalid};
-use super::usage::{Tracker, Usage};
+use super::parse::{Parsed, invalid, no_global};
+use super::writes::{Tracker, Writes};
 use crate::error::Result;
 
 /// So many callers are kept of each import: enough for a message.
@@ -23,7 +23,7 @@ pub(super) struct Scan {
     pub(super) sealed: bool,
     pub(super) callers: Callers,
     pub(super) instrumented: Instrumented,
-    pub(super) usage: BTreeMap<u32, Usage>,
+    pub(super) writes: Writes,
 }
 
 /// Scans `parsed`, watching the globals `watched`.
@@ -76,8 +76,15 @@ pub(super) fn scan(
                 }
                 _ => {}
             }
+            if let Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } =
+                operator
+                && parsed.global(global_index).is_none()
+            {
+                return Err(no_global(global_index));
+            }
             tracker.step(&operator);
         }
+        tracker.leave(parsed, reads_state.len(), reads)?;
         reads_state.push(reads);
         let is_own = asyncify.is_none_or(|asyncify| asyncify.owns(function));
         if reads || is_own {
@@ -100,7 +107,7 @@ pub(super) fn scan(
         }
         None => (Callers::default(), Instrumented::default()),
     };
-    Ok(Scan { sealed, callers, instrumented, usage: tracker.finish() })
+    Ok(Scan { sealed, callers, instrumented, writes: tracker.finish() })
 }
 
 /// What may stand between a call and the question that follows it: the answer is put away.

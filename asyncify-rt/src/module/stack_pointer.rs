@@ -1,13 +1,19 @@
-//! Finds the shadow stack pointer, and the size of the guest's own stack.
+//! Finds the shadow stack pointer, and the bounds of the guest's own stack.
+//!
+//! A name, or the functions that compilers make for moving it, say which global it is. Without
+//! them, what the code does with each global is weighed: functions that lower it, use that as an
+//! address and put it back speak for it, and any other use speaks against it. It is certain only
+//! where something speaks for one global and nothing against it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use wasmparser::{ExternalKind, Operator};
 
 use super::asyncify::Globals;
 use super::found::FoundBy;
 use super::parse::{DataStart, Global, Parsed, short_body};
-use super::usage::Usage;
+use super::writes::Usage;
 use crate::error::{Name, Names};
 
 /// LLVM's name for it, and that in the runtime of AssemblyScript which collects garbage.
@@ -47,18 +53,19 @@ pub(super) fn possible(parsed: &Parsed<'_>, asyncify: Option<Globals>) -> Vec<bo
     parsed.indexed_globals().map(possible).collect()
 }
 
-pub(super) fn find(parsed: &Parsed<'_>, possible: &[bool], usage: &BTreeMap<u32, Usage>) -> Found {
+/// What is certain of itself, whatever the code does.
+pub(super) fn named(parsed: &Parsed<'_>, possible: &[bool]) -> Option<Found> {
     let is_possible =
         |index: u32| usize::try_from(index).is_ok_and(|index| possible.get(index) == Some(&true));
     if let Some((index, name)) = by_name(parsed, is_possible) {
-        return Found::Global(index, FoundBy::Name(name.to_owned()));
+        return Some(Found::Global(index, FoundBy::Name(name.to_owned())));
     }
     match by_functions(parsed, is_possible) {
-        (Some(index), names) => Found::Global(index, FoundBy::Functions(names)),
+        (Some(index), names) => Some(Found::Global(index, FoundBy::Functions(names))),
         (None, names) if !names.is_empty() => {
-            Found::Uncertain(format!("{} use different globals", Names(&names)))
+            Some(Found::Uncertain(format!("{} use different globals", Names(&names))))
         }
-        (None, _) => by_value(parsed, is_possible, usage),
+        (None, _) => None,
     }
 }
 
@@ -134,41 +141,32 @@ fn only_global(
     used.all(|other| other == first).then_some(first)
 }
 
-/// The one global whose start value and use are those of a stack pointer.
-fn by_value(
-    parsed: &Parsed<'_>,
-    is_possible: impl Fn(u32) -> bool,
-    usage: &BTreeMap<u32, Usage>,
-) -> Found {
-    let mut fitting = Vec::new();
-    let mut doubtful = Vec::new();
-    for (index, global) in parsed.indexed_globals().filter(|(index, _)| is_possible(*index)) {
-        let usage = usage.get(&index).copied().unwrap_or_default();
-        match global.start {
-            Some(start) if starts_a_stack(start, parsed.memory_size()) => {
-                // One that only ever grows is the end of a heap.
-                let bump = usage.raised && !usage.lowered;
-                let list = if bump { &mut doubtful } else { &mut fitting };
-                list.push((index, start, usage.lowered));
-            }
-            Some(start) if usage.lowered => doubtful.push((index, start, true)),
-            Some(_) => {}
-            None => doubtful.push((index, 0, usage.lowered)),
+/// The one global that is used as a stack pointer is, and starts at a stack's top.
+pub(super) fn by_use(parsed: &Parsed<'_>, usage: &BTreeMap<u32, Usage>) -> Found {
+    let (mut fitting, mut doubtful) = (Vec::new(), Vec::new());
+    // One that is never written is none.
+    for (index, usage) in usage {
+        let start = parsed.global(*index).and_then(|global| global.start);
+        let starts = start.is_some_and(|start| starts_a_stack(start, parsed.memory_size()));
+        if starts && usage.framed > 0 && !usage.misused {
+            fitting.push((*index, usage.framed));
+        } else if starts || usage.lowered || start.is_none() {
+            doubtful.push((*index, usage.framed));
         }
     }
-    let only_one_lowered = fitting.iter().all(|(.., lowered)| *lowered)
-        && !doubtful.iter().any(|(.., lowered)| *lowered);
+    let rivals = doubtful.iter().any(|(_, framed)| *framed > 0);
     match fitting.as_slice() {
         [] if doubtful.is_empty() => Found::Absent,
-        [(index, start, _)] if doubtful.is_empty() || only_one_lowered => {
-            Found::Global(*index, FoundBy::OnlyCandidate { start: *start })
+        [(index, functions)] if !rivals => {
+            Found::Global(*index, FoundBy::Use { functions: *functions })
         }
         several => {
+            let all = several.iter().chain(&doubtful).map(|(index, _)| *index);
+            // Emscripten's, under whatever names; among these, so that something speaks for it.
             if let Some((index, names)) = moved_by_exports(parsed, several) {
                 return Found::Global(index, FoundBy::Functions(names));
             }
-            let listed = several.iter().chain(&doubtful).map(|(index, ..)| *index);
-            Found::Uncertain(list(parsed, listed.collect()))
+            Found::Uncertain(list(parsed, usage, all.collect()))
         }
     }
 }
@@ -179,10 +177,7 @@ fn starts_a_stack(start: u64, memory_size: u64) -> bool {
 
 /// The one of several globals that an export reads and another sets, as Emscripten's two
 /// functions do under whatever names.
-fn moved_by_exports(
-    parsed: &Parsed<'_>,
-    several: &[(u32, u64, bool)],
-) -> Option<(u32, Vec<String>)> {
+fn moved_by_exports(parsed: &Parsed<'_>, several: &[(u32, u32)]) -> Option<(u32, Vec<String>)> {
     let pointer = [parsed.width().value_type()];
     let (mut getters, mut setters) = (BTreeMap::new(), BTreeMap::new());
     for (name, function) in parsed.exported(ExternalKind::Func) {
@@ -207,7 +202,7 @@ fn moved_by_exports(
             _ => {}
         }
     }
-    let mut moved = several.iter().filter_map(|(index, ..)| {
+    let mut moved = several.iter().filter_map(|(index, _)| {
         let names = [getters.get(index)?, setters.get(index)?];
         Some((*index, names.map(|name| (*name).to_owned()).to_vec()))
     });
@@ -215,7 +210,7 @@ fn moved_by_exports(
     moved.next().is_none().then_some(found)
 }
 
-fn list(parsed: &Parsed<'_>, mut globals: Vec<u32>) -> String {
+fn list(parsed: &Parsed<'_>, usage: &BTreeMap<u32, Usage>, mut globals: Vec<u32>) -> String {
     globals.sort_unstable();
     let mut listed: Vec<_> = globals
         .iter()
@@ -226,16 +221,36 @@ fn list(parsed: &Parsed<'_>, mut globals: Vec<u32>) -> String {
             let name =
                 named.or(global.import.map(|(_, name)| name)).filter(|name| name.len() <= 64);
             let name = name.map_or(String::new(), |name| format!(" ({})", Name(name)));
-            Some(match global.start {
+            let start = match global.start {
                 Some(start) => format!("global {index}{name}, which starts at {start:#x}"),
                 None => format!("global {index}{name}, whose start is not a constant"),
-            })
+            };
+            let misused = usage.get(index).is_some_and(|usage| usage.misused);
+            Some(start + if misused { " and is written as no stack pointer is" } else { "" })
         })
         .collect();
     if globals.len() > LISTED {
         listed.push(format!("{} more", globals.len() - LISTED));
     }
     format!("it may be {}", listed.join(", or "))
+}
+
+/// The addresses that the guest's own stack may take, where its top is known: from its end, or
+/// from the end of the data below it.
+pub(super) fn stack_bounds(
+    parsed: &Parsed<'_>,
+    stack_pointer: u32,
+    stack_size: Option<u64>,
+) -> Option<Range<u64>> {
+    let top = parsed.global(stack_pointer)?.start?;
+    let bottom = match stack_size {
+        Some(size) => top.checked_sub(size)?,
+        None => {
+            let below = parsed.data.iter().filter(|data| data.start < top);
+            below.map(|data| data.end).max().unwrap_or_default()
+        }
+    };
+    (bottom < top).then_some(bottom..top)
 }
 
 /// The size of the stack that `stack_pointer` starts at the top of, where that can be told.

@@ -469,7 +469,9 @@ fn blocking_within_an_import_is_told() {
 fn an_uncertain_stack_pointer_is_left_alone() {
     let desk = Desk::new();
     let two =
-        "(memory 1) (global $a (mut i32) (i32.const 1024)) (global $b (mut i32) (i32.const 2048))";
+        "(memory 1) (global $a (mut i32) (i32.const 1024)) (global $b (mut i32) (i32.const 2048))
+         (func (global.set $a (i32.sub (global.get $a) (i32.const 16)))
+           (global.set $b (i32.sub (global.get $b) (i32.const 16))) unreachable)";
     let module = module(&ENGINE, &format!("{WAIT} {two} {RUN}"));
     let builder = Guest::builder(&module).async_imports(desk.imports(&ENGINE));
     let guest = block_on(builder.stack_policy(StackPolicy::Exclusive).instantiate()).unwrap();
@@ -490,7 +492,9 @@ fn an_uncertain_stack_pointer_is_left_alone() {
 fn a_module_with_a_collector_is_led_to_it() {
     let desk = Desk::new();
     let two =
-        "(memory 1) (global $a (mut i32) (i32.const 1024)) (global $b (mut i32) (i32.const 2048))";
+        "(memory 1) (global $a (mut i32) (i32.const 1024)) (global $b (mut i32) (i32.const 2048))
+         (func (global.set $a (i32.sub (global.get $a) (i32.const 16)))
+           (global.set $b (i32.sub (global.get $b) (i32.const 16))) unreachable)";
     for (function, told) in [
         (r#"(func (export "__collect"))"#, "__collect"),
         ("(func $GC_gcollect)", "GC_*"),

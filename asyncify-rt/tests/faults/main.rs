@@ -20,6 +20,7 @@ mod host_frame;
 mod linking;
 mod marshalling;
 mod names;
+mod overflow;
 mod places;
 mod poison;
 mod reentry;

@@ -44,30 +44,28 @@ fn the_stack_pointer_is_found_by_functions() {
     ));
     assert_eq!(named.export(), Some("asyncify:global:1"));
     assert!(named.to_string().contains("_emscripten_stack_restore"), "{named}");
-    let minified = stack_pointer(&format!(
-        r#"{globals} (func (export "x") (result i32) global.get $a)
-           (func (export "y") (param i32) (global.set $a (local.get 0)))
-           (func (export "z") (result i32) global.get $b)"#
-    ));
-    assert_eq!(minified.export(), Some("asyncify:global:0"));
+    let minified = |functions: &str| {
+        stack_pointer(&format!(
+            r#"{globals} (func (export "x") (result i32) global.get $a)
+               (func (export "y") (param i32) (global.set $a (local.get 0)))
+               (func (export "z") (result i32) global.get $b) {functions}"#
+        ))
+    };
+    // Two globals are used as a stack pointer is, and one of them is moved from outside.
+    let both = minified(&[framed("$a"), framed("$b")].concat());
+    assert_eq!(both.export(), Some("asyncify:global:0"));
+    // Any pair of a getter and a setter moves a global.
+    assert!(matches!(minified(""), StackPointer::Uncertain { .. }));
 }
 
-#[test]
-fn the_only_candidate_is_the_stack_pointer() {
-    // Unlike `$heap`, which only grows, and a counter, the first is lowered.
-    let found = stack_pointer(
-        "(memory 2) (global $sp (mut i32) (i32.const 65536)) (global $heap (mut i32) (i32.const 66560))
-         (global $count (mut i32) (i32.const 0))
-         (func (param i32) (result i32)
-           (global.set $count (i32.add (global.get $count) (i32.const 1)))
-           (global.set $heap (i32.add (global.get $heap) (local.get 0)))
-           (local.set 0 (global.get $sp))
-           (global.set $sp (local.tee 0 (i32.sub (local.get 0) (i32.const 16))))
-           (global.set $sp (i32.add (local.get 0) (i32.const 16)))
-           (global.get $heap))",
-    );
-    let by = FoundBy::OnlyCandidate { start: 65536 };
-    assert_eq!(found, StackPointer::Found { export: "asyncify:global:0".to_owned(), by });
+/// A function that keeps a frame of 16 bytes below `global`.
+fn framed(global: &str) -> String {
+    format!(
+        "(func (local $f i32)
+           (global.set {global} (local.tee $f (i32.sub (global.get {global}) (i32.const 16))))
+           (i32.store (local.get $f) (i32.const 1))
+           (global.set {global} (i32.add (local.get $f) (i32.const 16))))"
+    )
 }
 
 #[test]
@@ -77,6 +75,12 @@ fn without_a_candidate_there_is_no_shadow_stack() {
         "(memory 2)",
         "(memory 2) (global (mut i32) (i32.const 0)) (global (mut i32) (i32.const 9)) (global i32 (i32.const 64))",
         "(memory 2) (global (mut i32) (i32.const 131088)) (global (mut i64) (i64.const 64))",
+        // No code ever writes it.
+        r#"(memory 2) (global $a (export "a") (mut i32) (i32.const 1024)) (func (drop (global.get $a)))"#,
+        // Counters, from 0.
+        "(memory 2) (global $a (mut i32) (i32.const 0)) (func (global.set $a (i32.sub (global.get $a) (i32.const 1))))",
+        "(memory 2) (global $a (mut i32) (i32.const 0)) (func (param i32) (global.set $a (i32.add (global.get $a) (local.get 0))))",
+        "(memory 2) (global $a (mut i32) (i32.const 0)) (func (global.set $a (i32.add (global.get $a) (i32.const 1))))",
     ] {
         assert_eq!(stack_pointer(fields), StackPointer::Absent, "{fields}");
     }
@@ -86,10 +90,14 @@ fn without_a_candidate_there_is_no_shadow_stack() {
 fn what_is_not_certain_is_not_guessed() {
     for (fields, listed) in [
         (
-            "(memory 2) (global $a (mut i32) (i32.const 64)) (global $b (mut i32) (i32.const 96))",
+            "(memory 2) (global $a (mut i32) (i32.const 64)) (global $b (mut i32) (i32.const 96))
+             (func (global.set $a (i32.const 1)) (global.set $b (i32.const 1)))",
             "(`b`)",
         ),
-        (r#"(import "e" "x" (global (mut i32))) (memory 2)"#, "(`x`)"),
+        (
+            r#"(import "e" "x" (global (mut i32))) (memory 2) (func (global.set 0 (i32.const 7)))"#,
+            "(`x`)",
+        ),
         // A heap's end, which only grows.
         (
             "(memory 2) (global (mut i32) (i32.const 1024))
@@ -107,6 +115,182 @@ fn what_is_not_certain_is_not_guessed() {
         let StackPointer::Uncertain { reason } = &found else { panic!("{found}") };
         assert!(reason.contains(listed), "{reason}");
     }
+}
+
+/// What a global that starts at 65536 is, by the functions `code`; `global.get $g` and
+/// `global.set $g` are written `GET` and `SET`.
+fn by_use(code: &str) -> StackPointer {
+    let code = code.replace("GET", "(global.get $g)").replace("SET", "global.set $g");
+    stack_pointer(&format!("(memory 2) (global $g (mut i32) (i32.const 65536)) {code}"))
+}
+
+/// The shapes that compilers give to a function that keeps a frame.
+const FRAMES: [(&str, &str); 10] = [
+    (
+        "optimized",
+        "(func (local $f i32) (SET (local.tee $f (i32.sub GET (i32.const 32))))
+           (i32.store offset=12 (local.get $f) (i32.const 1))
+           (SET (i32.add (local.get $f) (i32.const 32))))",
+    ),
+    (
+        "not optimized: each value in a local of its own",
+        "(func (local $1 i32) (local $2 i32) (local $3 i32) (local $4 i32) (local $5 i32)
+           (local.set $1 GET) (local.set $2 (i32.const 32))
+           (local.set $3 (i32.sub (local.get $1) (local.get $2))) (SET (local.get $3))
+           (i32.store offset=12 (local.get $3) (i32.const 1))
+           (block $b (br_if $b (i32.load offset=12 (local.get $3))) (nop))
+           (local.set $4 (i32.const 32)) (local.set $5 (i32.add (local.get $3) (local.get $4)))
+           (SET (local.get $5)))",
+    ),
+    (
+        "a negative constant added",
+        "(func (local $f i32) (SET (local.tee $f (i32.add GET (i32.const -32))))
+           (call $use (local.get $f)) (SET (i32.sub (local.get $f) (i32.const -32))))",
+    ),
+    (
+        "aligned, with what was before kept",
+        "(func (local $f i32) (local $old i32) (local.set $old GET)
+           (SET (local.tee $f (i32.and (i32.sub (local.get $old) (i32.const 96)) (i32.const -64))))
+           (i32.store (local.get $f) (i32.const 1)) (SET (local.get $old)))",
+    ),
+    (
+        "an array of variable length",
+        "(func (param $n i32) (local $f i32) (local $a i32)
+           (SET (local.tee $f (i32.sub GET (i32.const 16))))
+           (SET (local.tee $a (i32.sub (local.get $f)
+             (i32.and (i32.add (i32.shl (local.get $n) (i32.const 2)) (i32.const 15)) (i32.const -16)))))
+           (i32.store (local.get $a) (i32.const 1)) (SET (i32.add (local.get $f) (i32.const 16))))",
+    ),
+    (
+        "a restored value that was kept in memory",
+        "(func (local $f i32) (SET (local.tee $f (i32.sub GET (i32.const 16))))
+           (i32.store offset=8 (local.get $f) GET)
+           (SET (i32.load offset=8 (local.get $f)))
+           (SET (i32.add (local.get $f) (i32.const 16))))",
+    ),
+    (
+        "instrumented: the frame is reloaded where it is rewound",
+        "(func (local $f i32)
+           (if (global.get $state)
+             (then (local.set $f (i32.load (global.get $data))))
+             (else (SET (local.tee $f (i32.sub GET (i32.const 16))))))
+           (i32.store (local.get $f) (i32.const 1))
+           (if (i32.eqz (global.get $state)) (then (SET (i32.add (local.get $f) (i32.const 16))))))",
+    ),
+    (
+        "instrumented and optimized: either, by select",
+        "(func (local $f i32)
+           (local.set $f (i32.load (global.get $data)))
+           (local.set $f (select (local.get $f) (i32.sub GET (i32.const 16)) (global.get $state)))
+           (if (i32.eqz (global.get $state)) (then (SET (local.get $f))))
+           (i32.store (local.get $f) (i32.const 1))
+           (SET (i32.add (local.get $f) (i32.const 16))))",
+    ),
+    (
+        "the frame is a block's result",
+        "(func (param $x i32) (local $f i32)
+           (SET (local.tee $f (if (result i32) (local.get $x)
+             (then (i32.sub GET (i32.const 16))) (else (i32.sub GET (i32.const 64))))))
+           (i32.store (local.get $f) (i32.const 1))
+           (SET (i32.add (local.get $f) (i32.const 16))))",
+    ),
+    (
+        "a loop that uses a local before it is set in the code",
+        "(func (local $f i32) (local $old i32) (local.set $old GET)
+           (loop $l
+             (if (local.get $f) (then (SET (local.tee $f (i32.sub (local.get $f) (i32.const 16))))
+               (i32.store (local.get $f) (i32.const 1))))
+             (local.set $f (local.get $old))
+             (br_if $l (i32.load (local.get $f))))
+           (SET (local.get $old)))",
+    ),
+];
+
+/// Functions that say nothing for themselves, beside one that keeps a frame.
+const NEUTRAL: [(&str, &str); 6] = [
+    (
+        "a panic",
+        "(func (param i32) (SET (i32.sub GET (i32.const 48))) (call $use GET) unreachable)",
+    ),
+    ("a setter", "(func (param i32) (SET (local.get 0)))"),
+    ("a getter", "(func (result i32) GET)"),
+    (
+        "room for a caller",
+        "(func (param $n i32) (result i32)
+           (SET (i32.and (i32.sub GET (local.get $n)) (i32.const -16))) GET)",
+    ),
+    (
+        "a loop for ever",
+        "(func (SET (i32.sub GET (i32.const 16))) (loop $l (call $use GET) (br $l)))",
+    ),
+    (
+        "what it was",
+        "(func (local i32) (local.set 0 GET) (call $use (local.get 0)) (SET (local.get 0)))",
+    ),
+];
+
+/// What is not done with a stack pointer.
+const MISUSED: [(&str, &str); 9] = [
+    ("taken from", "(func (param i32) (SET (i32.sub GET (local.get 0))))"),
+    ("mixed", "(func (param i32) (SET (i32.xor GET (local.get 0))))"),
+    ("a heap that grows", "(func (param i32) (result i32) GET (SET (i32.add GET (local.get 0))))"),
+    (
+        "a heap that grows by a constant",
+        "(func (result i32) GET (SET (i32.add GET (i32.const 16))))",
+    ),
+    ("a heap that grows down", "(func (result i32) (SET (i32.sub GET (i32.const 16))) GET)"),
+    ("another value", "(func (param i32) (SET (i32.mul (local.get 0) (i32.const 3))))"),
+    ("a constant", "(func (SET (i32.const 4096)))"),
+    ("from memory", "(func (param i32) (SET (i32.load (local.get 0))) (call $use (local.get 0)))"),
+    ("a countdown", "(func (SET (i32.sub GET (i32.const 1))))"),
+];
+
+const AROUND: &str =
+    "(global $state (mut i32) (i32.const 0)) (global $data (mut i32) (i32.const 0))
+    (func $use (param i32))";
+
+#[test]
+fn a_stack_pointer_is_found_by_what_functions_do_with_it() {
+    for (shape, frame) in FRAMES {
+        let found = by_use(&format!("{AROUND} {frame}"));
+        let StackPointer::Found { by: FoundBy::Use { functions: 1 }, .. } = &found else {
+            panic!("{shape}: {found}")
+        };
+        for (other, function) in NEUTRAL {
+            let found = by_use(&format!("{AROUND} {frame} {function}"));
+            assert!(matches!(found, StackPointer::Found { .. }), "{shape}, {other}: {found}");
+        }
+        for (other, function) in MISUSED {
+            let found = by_use(&format!("{AROUND} {frame} {function}"));
+            assert!(matches!(found, StackPointer::Uncertain { .. }), "{shape}, {other}: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_global_that_nothing_speaks_for_is_uncertain() {
+    for (what, function) in
+        NEUTRAL.into_iter().chain(MISUSED).filter(|(what, _)| *what != "a getter")
+    {
+        let found = by_use(&format!("{AROUND} {function}"));
+        assert!(matches!(found, StackPointer::Uncertain { .. }), "{what}: {found}");
+    }
+    let budget = by_use(
+        r#"(func $spend (param i32) (result i32) (SET (i32.sub GET (local.get 0))) GET)
+           (func (export "run") (param i32) (result i32) (call $spend (local.get 0)))"#,
+    );
+    let reason =
+        "it may be global 0 (`g`), which starts at 0x10000 and is written as no stack pointer is";
+    assert_eq!(budget, StackPointer::Uncertain { reason: reason.to_owned() });
+}
+
+/// A budget that a recursion takes from and gives back is no address.
+#[test]
+fn a_frame_that_is_never_used_speaks_for_nothing() {
+    let found = by_use(
+        "(func $f (SET (i32.sub GET (i32.const 16))) (call $f) (SET (i32.add GET (i32.const 16))))",
+    );
+    assert!(matches!(found, StackPointer::Uncertain { .. }), "{found}");
 }
 
 #[test]
