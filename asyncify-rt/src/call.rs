@@ -1,7 +1,9 @@
 //! One call: a future that enters the guest, waits while parked, and resumes.
 
+mod parked;
 mod plain;
 
+use parked::{Parked, Parking};
 pub use plain::PlainCall;
 pub(crate) use plain::poll_plain;
 
@@ -13,7 +15,6 @@ use std::task::{Context, Poll};
 
 use wasmtime::{StoreContextMut, Val};
 
-use crate::call_state::Saved;
 use crate::cx::GuestCx;
 use crate::cycle::{self, Outcome};
 use crate::error::{Error, Result, Thin};
@@ -21,11 +22,9 @@ use crate::guest::Guest;
 use crate::machine::MaySuspend;
 use crate::marshal::Slice;
 use crate::nesting;
-use crate::parked::Key;
-use crate::state::{Resuming, State, Suspended};
+use crate::state::{Resuming, State};
 use crate::trace::CallSpan;
 use crate::turns::{Begin, Turn};
-use crate::waker::{Kept, Mark};
 
 /// A call of a guest's function: an owned future that any executor can drive.
 ///
@@ -34,7 +33,8 @@ use crate::waker::{Kept, Mark};
 /// Dropping it cancels the call: the import's future is dropped at once, the guest stays usable,
 /// and what the guest's frames held in its own memory is lost to it. `tokio::time::timeout` and
 /// `select!` work so; [`cancel`](Self::cancel) lets the guest clean up instead. A call that is kept
-/// and polled no more holds up no other.
+/// and polled no more holds up no other, except where calls take turns whole:
+/// [`StackPolicy::Exclusive`](crate::StackPolicy::Exclusive).
 ///
 /// A long computation in the guest occupies the thread that polls it, and all who call the same
 /// guest; spawn it on a thread where it disturbs nobody, or bound it with
@@ -210,78 +210,6 @@ struct Progress<A, K> {
     span: CallSpan,
 }
 
-struct Parked<K> {
-    key: Key,
-    /// The import that it waits in; `None` while the guest runs.
-    pending: Option<Suspended>,
-    /// Whether the import can be answered.
-    answered: bool,
-    /// [`Holder::poisonings`](crate::lock::Holder) when the call parked.
-    poisonings: u32,
-    kept: K,
-    /// The waker that the record holds.
-    waker: Mark,
-    extra: Option<Box<Extra>>,
-}
-
-/// What not every parked call has. There may be very many of them, so it is out of the way.
-#[derive(Default)]
-struct Extra {
-    /// The answer to give instead of the import's.
-    instead: Option<Box<[Val]>>,
-    /// What was placed in the guest for the arguments.
-    placed: Box<[Slice]>,
-    /// What the call has of its own in the guest, taken out of there.
-    saved: Option<Box<Saved>>,
-}
-
-impl<K> Parked<K> {
-    fn new<T: Send + 'static>(guest: &mut GuestCx<'_, T>, parking: Parking<K>) -> Self {
-        let Parking { key, pending, kept, placed, saved } = parking;
-        let poisonings = guest.rt().holder.poisonings();
-        let (pending, waker) = (Some(pending), guest.rt().run.waker.mark());
-        let has_extra = !placed.is_empty() || saved.is_some();
-        let extra =
-            has_extra.then(|| Box::new(Extra { instead: None, placed: placed.into(), saved }));
-        Self { key, pending, answered: false, poisonings, kept, waker, extra }
-    }
-
-    /// Parks again.
-    fn again<T: Send + 'static>(
-        &mut self,
-        guest: &mut GuestCx<'_, T>,
-        key: Key,
-        pending: Suspended,
-        saved: Option<Box<Saved>>,
-    ) {
-        if saved.is_some() {
-            self.extra.get_or_insert_default().saved = saved;
-        }
-        self.key = key;
-        self.pending = Some(pending);
-        self.answered = false;
-        self.waker = guest.rt().run.waker.mark();
-        self.poisonings = guest.rt().holder.poisonings();
-    }
-
-    /// Whether the guest is needed: to answer the import, or to tell why that cannot be.
-    fn poll<T: Send + 'static>(&mut self, guest: &Guest<T>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.waker.fits(cx.waker()) {
-            let (clone, mark) = Kept::new(cx.waker()).into_parts();
-            self.waker = mark;
-            guest.mail_waker(self.key, clone);
-        }
-        if let Some(pending) = &mut self.pending
-            && !self.answered
-            && guest.poisonings() == self.poisonings
-        {
-            std::task::ready!(nesting::within(|| pending.as_mut().poll(cx)));
-            self.answered = true;
-        }
-        Poll::Ready(())
-    }
-}
-
 impl<A, K> Progress<A, K> {
     /// Runs wasm until it returns, which gives an output, or parks.
     #[inline]
@@ -365,16 +293,6 @@ impl<A, K> Progress<A, K> {
         *output = finished?;
         Ok(())
     }
-}
-
-/// A call that parks for the first time.
-pub(crate) struct Parking<K> {
-    pub(crate) key: Key,
-    pub(crate) pending: Suspended,
-    kept: K,
-    /// What was placed in the guest for the arguments.
-    placed: Vec<Slice>,
-    saved: Option<Box<Saved>>,
 }
 
 /// Keeps what was placed for a call's arguments while they, or the result, are converted: it is
@@ -467,7 +385,8 @@ impl<T: Send + 'static, X: Target<T>> Body<X::Output> for Running<T, X> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<X::Output>> {
         let Self { target, progress } = self;
         let _current = progress.span.enter();
-        let _around = target.guest().take_place(&mut progress.turn);
+        let is_over = || progress.args.is_none() && progress.parked.is_none();
+        let _around = target.guest().take_place(&mut progress.turn, is_over);
         if let Some(parked) = &mut progress.parked {
             std::task::ready!(parked.poll(target.guest(), cx));
         }

@@ -344,10 +344,14 @@ impl<T: Send + 'static> Guest<T> {
     }
 
     /// Gives a call that is polled a place among those that take turns whole, if they do: they
-    /// know that it is polled as long as what is returned is there.
+    /// know that it is polled as long as what is returned is there. One that is over needs none.
     #[inline]
-    pub(crate) fn take_place(&self, turn: &mut Option<Box<Turn>>) -> Option<Around> {
-        let turns = self.inner.turns.as_ref()?;
+    pub(crate) fn take_place(
+        &self,
+        turn: &mut Option<Box<Turn>>,
+        is_over: impl FnOnce() -> bool,
+    ) -> Option<Around> {
+        let turns = self.inner.turns.as_ref().filter(|_| !is_over())?;
         Some(turn.get_or_insert_with(|| Box::new(turns.enter())).around())
     }
 

@@ -12,6 +12,9 @@
 //! when it is the first in there, and nothing has begun within that call. So what has begun are
 //! calls within each other, and their frames lie above each other on the guest's one stack.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 

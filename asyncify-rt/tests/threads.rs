@@ -120,12 +120,18 @@ fn calls_move_between_threads() {
 /// Under an executor that moves tasks as it likes, nothing but wakes brings a call back.
 #[test]
 fn tasks_of_an_executor() {
+    for policy in [StackPolicy::Separate, StackPolicy::Exclusive] {
+        tasks(policy);
+    }
+}
+
+fn tasks(policy: StackPolicy) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_time()
         .build()
         .unwrap();
-    let (guest, gates) = with_policy(StackPolicy::Separate);
+    let (guest, gates) = with_policy(policy);
     let opener = {
         let gates = gates.clone();
         runtime.spawn(async move {

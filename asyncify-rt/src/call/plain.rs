@@ -85,7 +85,7 @@ pub(crate) fn poll_plain<T: Send + 'static, X: Target<T>>(
     turn: &mut Option<Box<Turn>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<X::Output>> {
-    let _around = target.guest().take_place(turn);
+    let _around = target.guest().take_place(turn, || args.is_none());
     std::task::ready!(target.guest().poll_turn(turn, cx.waker()))?;
     let mut begin = Begin::Now;
     let mut output = None;

@@ -262,6 +262,21 @@ fn a_trap_gives_the_stack_back_and_lets_the_next_one_begin() {
     assert_eq!(ends(&mut next), (ran(2),));
 }
 
+/// One that is over says so, whoever's turn it is.
+#[test]
+fn a_call_that_has_ended_waits_for_no_turn() {
+    let desk = Desk::new();
+    let guest = guest(&desk);
+    let mut over = call(&guest, "holds", 1);
+    park(&mut over);
+    desk.answer(1);
+    assert_eq!(ends(&mut over), (ran(1),));
+    park(&mut call(&guest, "holds", 2));
+    let mut parked = call(&guest, "holds", 3);
+    park(&mut parked);
+    assert!(matches!(fails(&mut over), Error::CallEnded));
+}
+
 /// What is done with the guest in hand waits for nobody: it runs above what is parked.
 #[test]
 fn the_guest_in_hand_waits_for_no_turn() {
