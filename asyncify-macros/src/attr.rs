@@ -7,7 +7,8 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Ident, LitStr, Meta, Path, Token};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Ident, LitStr, Meta, Path, Token, Type, bracketed};
 
 use crate::errors::Errors;
 use crate::model::conditional;
@@ -54,6 +55,10 @@ pub(crate) struct Attrs {
     pub(crate) module: Option<LitStr>,
     pub(crate) name: Option<LitStr>,
     pub(crate) krate: Option<Path>,
+    /// What names the block among the others of its type.
+    pub(crate) part: Option<Type>,
+    /// The names of the others.
+    pub(crate) parts: Vec<Type>,
     pub(crate) result: Option<Mode>,
     pub(crate) skip: Option<Ident>,
     pub(crate) trampoline: Option<Ident>,
@@ -67,7 +72,7 @@ struct Key {
     read: fn(&mut Attrs, &Ident, &Key, Option<TokenStream>) -> syn::Result<()>,
 }
 
-const KEYS: [Key; 6] = [
+const KEYS: [Key; 8] = [
     Key {
         name: "module",
         places: &[Place::Imports, Place::Import],
@@ -85,6 +90,30 @@ const KEYS: [Key; 6] = [
             let value = row.value(key, value)?;
             let path = Path::parse_mod_style.parse2(value.clone());
             attrs.krate = Some(path.map_err(|_| row.misread(value, "a path without quotes"))?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "part",
+        places: &[Place::Imports],
+        written: "part = Type",
+        read: |attrs, key, row, value| {
+            let value = row.value(key, value)?;
+            let part = syn::parse2(value.clone());
+            attrs.part = Some(part.map_err(|_| row.misread(value, "a type that names the block"))?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "parts",
+        places: &[Place::Imports],
+        written: "parts = [Type, …]",
+        read: |attrs, key, row, value| {
+            let value = row.value(key, value)?;
+            let parts = bracketed_types.parse2(value.clone());
+            let parts =
+                parts.map_err(|_| row.misread(value, "the types that name other blocks"))?;
+            attrs.parts = parts;
             Ok(())
         },
     },
@@ -253,6 +282,13 @@ fn parse_arg(input: ParseStream<'_>) -> syn::Result<(Ident, Option<TokenStream>)
     }
     input.parse::<Token![=]>()?;
     Ok((key, Some(input.parse()?)))
+}
+
+/// `[A, B]`
+fn bracketed_types(input: ParseStream<'_>) -> syn::Result<Vec<Type>> {
+    let types;
+    bracketed!(types in input);
+    Ok(Punctuated::<Type, Token![,]>::parse_terminated(&types)?.into_iter().collect())
 }
 
 /// Each argument by itself, so that a mistake in one hides none in the next.

@@ -66,6 +66,8 @@ pub(crate) fn imports(block: &Imports<'_>, errors: &mut Errors) {
     }
     // Nothing else can be said about a function that is left out.
     skip_stands_alone(block, errors);
+    // A host's parts are listed once, and in one place.
+    parts_are_listed_once(block, errors);
     // Wasm finds an import by module and name.
     has_modules(block, errors);
     // A linker takes one function for each.
@@ -168,6 +170,19 @@ fn skip_stands_alone(block: &Imports<'_>, errors: &mut Errors) {
     for key in block.skipped.iter().flat_map(|function| &function.attrs.given) {
         if key != "skip" {
             errors.at(key, format!("`skip` leaves the function out, so that `{key}` says nothing; remove one of them"));
+        }
+    }
+}
+
+fn parts_are_listed_once(block: &Imports<'_>, errors: &mut Errors) {
+    let Attrs { part, parts, .. } = block.attrs;
+    if let (Some(part), false) = (part, parts.is_empty()) {
+        errors.at(part, "a part has no parts; list all of them in the one block that is none");
+    }
+    for (index, part) in parts.iter().enumerate() {
+        let name = type_text(part);
+        if parts[..index].iter().any(|other| type_text(other) == name) {
+            errors.at(part, format!("the part `{name}` is listed twice; list it once"));
         }
     }
 }

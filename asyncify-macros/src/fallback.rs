@@ -20,7 +20,7 @@ pub(crate) fn imports(block: &Imports<'_>, errors: Errors) -> TokenStream {
             without_dots(&mut function.sig);
         }
     }
-    let stub = no_imports(&original.generics, &original.self_ty);
+    let stub = no_imports(&original.generics, &original.self_ty, block.attrs);
     let hidden = hidden(block.attrs, &cfgs(&original.attrs), &stub);
     quote!(#errors #original #hidden)
 }
@@ -31,22 +31,30 @@ fn without_dots(sig: &mut Signature) {
         .take_if(|dots| dots.pat.as_ref().is_none_or(|(pat, _)| matches!(**pat, Pat::Wild(_))));
 }
 
-fn no_imports(generics: &Generics, host: &Type) -> TokenStream {
+fn no_imports(generics: &Generics, host: &Type, attrs: &Attrs) -> TokenStream {
     // A type that borrows cannot be a host, not even one without imports.
     if Parts::of(host).borrows() {
         return TokenStream::new();
     }
-    let inherent = generics.params.is_empty().then(|| expand::imports::inherent(host));
+    let first = attrs.part.is_none();
+    let inherent = (first && generics.params.is_empty()).then(|| expand::imports::inherent(host));
     let (generics, _, clause) = generics.split_for_impl();
+    let parts = &attrs.parts;
+    let implemented = match &attrs.part {
+        Some(part) => quote!(PartOf<#host> for #part),
+        None => quote!(Imports for #host),
+    };
     quote! {
         #inherent
 
+        #(#[automatically_derived] impl #generics __rt::ListedBy<#host> for #parts #clause {})*
+
         #[automatically_derived]
-        impl #generics __rt::Imports for #host #clause {
+        impl #generics __rt::#implemented #clause {
             const IMPORTS: &'static [__rt::ImportInfo] = &[];
 
             fn register<__T: ::core::marker::Send + 'static>(
-                _: __rt::Arc<Self>,
+                _: __rt::Arc<#host>,
                 _: &mut __rt::AsyncImports<__T>,
             ) {
             }
@@ -64,7 +72,7 @@ pub(crate) fn not_a_block(item: &TokenStream, attrs: &Attrs, errors: Errors) -> 
         _ => None,
     };
     let stub = host.map(|host| {
-        let stub = no_imports(&Generics::default(), &syn::parse_quote!(#host));
+        let stub = no_imports(&Generics::default(), &syn::parse_quote!(#host), attrs);
         hidden(attrs, &[], &stub)
     });
     quote!(#errors #item #stub)

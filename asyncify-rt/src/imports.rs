@@ -2,10 +2,12 @@
 
 mod dispatch;
 mod dynamic;
+mod parts;
 mod task;
 mod wasm_opt;
 
 pub(crate) use dynamic::zeros;
+pub use parts::{ListedBy, PartOf, is_listed, is_part, join, total};
 pub(crate) use task::Tasks;
 pub(crate) use wasm_opt::command as wasm_opt_args;
 
@@ -20,7 +22,8 @@ use crate::error::{Error, Name, Result, Trap};
 use crate::marshal::{Answer, IntoGuest, ParamInfo, Site, ValueType, Values, assert_not_too_many};
 use crate::state::State;
 
-/// A host: implemented by `#[asyncify::imports]`.
+/// A host: implemented by `#[asyncify::imports]`, once for a type. Further annotated blocks of the
+/// same type are its parts: they say `part = Name`, and this one lists them, `parts = [Name]`.
 ///
 /// ```
 /// use asyncify::Imports;
@@ -111,6 +114,18 @@ pub struct ImportInfo {
 }
 
 impl ImportInfo {
+    /// What stands in a list that is not filled yet.
+    const NONE: Self = Self {
+        module: "",
+        name: "",
+        suspending: false,
+        params: &[],
+        out_pointer: &[],
+        result_ty: "",
+        results: &[],
+        doc: "",
+    };
+
     #[doc(hidden)]
     #[must_use]
     #[track_caller]

@@ -8,7 +8,10 @@ pub use crate::cx::GuestCx;
 pub use crate::error::Result;
 pub use crate::exports::{ExportInfo, ExportLookup, Exports};
 pub use crate::function::ExportFn;
-pub use crate::imports::{AsyncImports, ImportInfo, Imports, host_wasm_opt_args};
+pub use crate::imports::{
+    AsyncImports, ImportInfo, Imports, ListedBy, PartOf, host_wasm_opt_args, is_listed, is_part,
+    join, total,
+};
 pub use crate::marshal::{
     Answer, Arg, Args, Borrowed, Coded, Concat, Direct, FromGuest, IntoGuest, LentSlice, Mut,
     OrCode, OutPtr, OutPtrAbi, Output, Param, ParamAbi, ParamInfo, Params, Ref, ResultAbi, Site,
@@ -39,7 +42,3 @@ impl<const OK: bool, X> Is<X> for If<OK> {
 pub const fn is_shared<H: Send + Sync + 'static>() -> bool {
     true
 }
-
-/// Implemented beside [`Imports`]. A second annotated block on one type is a conflict that the
-/// compiler tells by this name.
-pub trait OneBlockForEachTypeAndModuleForEachFunction {}

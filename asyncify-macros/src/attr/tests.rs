@@ -27,14 +27,20 @@ fn keys_are_read() {
 #[test]
 fn mistakes_are_named() {
     use Place::{Export, Exports, Import, Imports};
-    let table: [(Place, &str, &[&str]); 20] = [
+    let table: [(Place, &str, &[&str]); 23] = [
         (Imports, "", &[]),
         (
             Imports,
             "modul = \"env\"",
-            &["unknown key `modul`, expected one of: `module`, `crate`; did you mean `module`?"],
+            &[
+                "unknown key `modul`, expected one of: `module`, `crate`, `part`, `parts`; did you mean `module`?",
+            ],
         ),
-        (Imports, "magic = 1", &["unknown key `magic`, expected one of: `module`, `crate`"]),
+        (
+            Imports,
+            "magic = 1",
+            &["unknown key `magic`, expected one of: `module`, `crate`, `part`, `parts`"],
+        ),
         (
             Imports,
             "name = \"a\"",
@@ -70,7 +76,24 @@ fn mistakes_are_named() {
             "crate = \"asyncify\"",
             &["`crate` takes a path without quotes; write `crate = path::to::asyncify`"],
         ),
-        (Imports, "\"env\"", &["expected one of: `module = \"…\"`, `crate = path::to::asyncify`"]),
+        (
+            Imports,
+            "\"env\"",
+            &[
+                "expected one of: `module = \"…\"`, `crate = path::to::asyncify`, `part = Type`, `parts = [Type, …]`",
+            ],
+        ),
+        (
+            Imports,
+            "part = \"Net\"",
+            &["`part` takes a type that names the block; write `part = Type`"],
+        ),
+        (
+            Imports,
+            "parts = Net",
+            &["`parts` takes the types that name other blocks; write `parts = [Type, …]`"],
+        ),
+        (Imports, "parts = [net::Net, Clock<u32>,], part = Net", &[]),
         (Import, "skip = true", &["`skip` takes no value; write `skip`"]),
         (
             Import,

@@ -5,8 +5,9 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Token, Type};
 
 use super::{
-    Ends, Runtime, checked, hidden, kinds, mode, nested, param_infos, result, result_text,
+    Ends, Runtime, checked, hidden, kinds, mode, nested, param_infos, parts, result, result_text,
 };
+use crate::attr::Attrs;
 use crate::model::{Function, Imports, Kind, cfgs};
 
 // Input:
@@ -27,7 +28,6 @@ use crate::model::{Function, Imports, Kind, cfgs};
 //             pub const IMPORTS: &'static [ImportInfo] = <Self as Imports>::IMPORTS;
 //             pub fn wasm_opt_args() -> String { host_wasm_opt_args::<Self>() }
 //         }
-//         impl OneBlockForEachTypeAndModuleForEachFunction for Host {}
 //         impl Imports for Host {
 //             const IMPORTS: &'static [ImportInfo] = &[__IMPORT_0];
 //             fn register<T: Send + 'static>(host: Arc<Self>, imports: &mut AsyncImports<T>) {
@@ -41,7 +41,7 @@ pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
     let host = &original.self_ty;
     let Ends(at, _) = Ends::of(host);
     let is_shared = quote_spanned!(at=> is_shared);
-    let inherent = inherent(host);
+    let Attrs { part, parts: others, .. } = block.attrs;
     let functions = || block.functions.iter().enumerate();
     let infos = functions().map(|(index, function)| info(rt, block, index, function));
     let listed = functions().map(|(index, function)| {
@@ -55,19 +55,34 @@ pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
         let (cfgs, name) = (function.cfgs(), registration_name(index));
         quote!(#(#cfgs)* #name(&#shared, #imports);)
     });
-    let list = quote!(const IMPORTS: &'static [#rt::ImportInfo] = &[#(#listed),*];);
+    let registered_parts = parts::registered(rt, host, others, (&shared, &imports));
+    let all = parts::all(rt, &quote!(&[#(#listed),*]), host, others);
+    let list = quote!(const IMPORTS: &'static [#rt::ImportInfo] = #all;);
     let register = quote! {
         fn register<__T: ::core::marker::Send + 'static>(
-            #shared: #rt::Arc<Self>,
+            #shared: #rt::Arc<#host>,
             #imports: &mut #rt::AsyncImports<__T>,
         ) {
             #(#registered)*
+            #registered_parts
         }
     };
-    // These stand where the type does: conflicting implementations are told there.
-    let rule =
-        quote_spanned!(at=> impl #rt::OneBlockForEachTypeAndModuleForEachFunction for #host {});
-    let implementation = quote_spanned!(at=> impl #rt::Imports for #host { #list #register });
+    let implementation = if let Some(part) = part {
+        parts::part(rt, host, part, &list, &register)
+    } else {
+        // These stand where the type does: conflicting implementations are told there.
+        let inherent = inherent(host);
+        let implementation = quote_spanned!(at=> impl #rt::Imports for #host { #list #register });
+        let listed = parts::listed(rt, host, others);
+        quote! {
+            #inherent
+
+            #listed
+
+            #[automatically_derived]
+            #implementation
+        }
+    };
 
     let hidden = hidden(
         block.attrs,
@@ -77,12 +92,6 @@ pub(crate) fn expand(block: &Imports<'_>) -> TokenStream {
             type __Host = #rt::Checked<{ __HOST }, #host>;
             #(#infos)*
             #(#registrations)*
-            #inherent
-
-            #[automatically_derived]
-            #rule
-
-            #[automatically_derived]
             #implementation
         },
     );

@@ -2,6 +2,7 @@
 
 pub(crate) mod exports;
 pub(crate) mod imports;
+pub(crate) mod parts;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};

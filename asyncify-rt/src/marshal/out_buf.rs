@@ -172,6 +172,7 @@ pub struct TooSmall {
     pub capacity: usize,
 }
 
+#[diagnostic::do_not_recommend]
 impl GuestError for TooSmall {
     /// `INT32_MIN` and the size that is needed above it: as [`Errno`]'s.
     fn code(&self) -> i32 {

@@ -172,31 +172,6 @@ macro_rules! coded_slice {
                 })
             }
         }
-
-        impl OutPtrAbi for $ty {
-            type Status = ();
-            fn status(self) -> Result<((), Option<Slice>), Trap> {
-                let $slice = self;
-                Ok(((), Some($inner)))
-            }
-            fn read((): (), stored: Slice) -> Result<Self, Trap> {
-                Ok($wrap(stored))
-            }
-        }
-
-        impl OutPtrAbi for OrCode<$ty> {
-            type Status = (i32,);
-            fn status(self) -> Result<((i32,), Option<Slice>), Trap> {
-                match self {
-                    Self::Value($slice) => Ok(((0,), Some($inner))),
-                    Self::Code(0) => Err(NotACode(0).into()),
-                    Self::Code(code) => Ok(((code,), None)),
-                }
-            }
-            fn read((code,): (i32,), stored: Slice) -> Result<Self, Trap> {
-                Ok(if code == 0 { Self::Value($wrap(stored)) } else { Self::Code(code) })
-            }
-        }
     )* };
 }
 
@@ -332,6 +307,40 @@ pub trait OutPtrAbi: ResultAbi {
     /// # Errors
     /// If no value looks like that.
     fn read(status: Self::Status, stored: Slice) -> Result<Self, Trap>;
+}
+
+impl OutPtrAbi for Slice {
+    type Status = ();
+    fn status(self) -> Result<((), Option<Slice>), Trap> {
+        Ok(((), Some(self)))
+    }
+    fn read((): (), stored: Slice) -> Result<Self, Trap> {
+        Ok(stored)
+    }
+}
+
+impl OutPtrAbi for LentSlice {
+    type Status = ();
+    fn status(self) -> Result<((), Option<Slice>), Trap> {
+        self.0.status()
+    }
+    fn read((): (), stored: Slice) -> Result<Self, Trap> {
+        Ok(Self(stored))
+    }
+}
+
+impl<S: Coded + OutPtrAbi<Status = ()>> OutPtrAbi for OrCode<S> {
+    type Status = (i32,);
+    fn status(self) -> Result<((i32,), Option<Slice>), Trap> {
+        match self {
+            Self::Value(slice) => Ok(((0,), slice.status()?.1)),
+            Self::Code(0) => Err(NotACode(0).into()),
+            Self::Code(code) => Ok(((code,), None)),
+        }
+    }
+    fn read((code,): (i32,), stored: Slice) -> Result<Self, Trap> {
+        Ok(if code == 0 { Self::Value(OutPtrAbi::read((), stored)?) } else { Self::Code(code) })
+    }
 }
 
 impl<R: IntoGuest<Abi: OutPtrAbi>> Answer<R> for OutPtr {

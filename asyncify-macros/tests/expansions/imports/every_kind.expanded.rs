@@ -185,8 +185,6 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __rt::OneBlockForEachTypeAndModuleForEachFunction for Host {}
-    #[automatically_derived]
     impl __rt::Imports for Host {
         const IMPORTS: &'static [__rt::ImportInfo] = &[
             __IMPORT_0,
@@ -196,7 +194,7 @@ const _: () = {
             __IMPORT_4,
         ];
         fn register<__T: ::core::marker::Send + 'static>(
-            __host: __rt::Arc<Self>,
+            __host: __rt::Arc<Host>,
             __imports: &mut __rt::AsyncImports<__T>,
         ) {
             __register_0(&__host, __imports);

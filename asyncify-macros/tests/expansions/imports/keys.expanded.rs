@@ -94,8 +94,6 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __rt::OneBlockForEachTypeAndModuleForEachFunction for host::Host<File> {}
-    #[automatically_derived]
     impl __rt::Imports for host::Host<File> {
         const IMPORTS: &'static [__rt::ImportInfo] = &[
             __IMPORT_0,
@@ -105,7 +103,7 @@ const _: () = {
             __IMPORT_2,
         ];
         fn register<__T: ::core::marker::Send + 'static>(
-            __host: __rt::Arc<Self>,
+            __host: __rt::Arc<host::Host<File>>,
             __imports: &mut __rt::AsyncImports<__T>,
         ) {
             __register_0(&__host, __imports);

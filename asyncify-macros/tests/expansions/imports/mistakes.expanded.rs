@@ -1,5 +1,5 @@
 ::core::compile_error! {
-    "unknown key `modul`, expected one of: `module`, `crate`; did you mean `module`?"
+    "unknown key `modul`, expected one of: `module`, `crate`, `part`, `parts`; did you mean `module`?"
 }
 ::core::compile_error! {
     "unknown key `nam`, expected one of: `module`, `name`, `result`, `skip`, `trampoline`; did you mean `name`?"
@@ -34,7 +34,7 @@ const _: () = {
     impl __rt::Imports for Host {
         const IMPORTS: &'static [__rt::ImportInfo] = &[];
         fn register<__T: ::core::marker::Send + 'static>(
-            _: __rt::Arc<Self>,
+            _: __rt::Arc<Host>,
             _: &mut __rt::AsyncImports<__T>,
         ) {}
     }

@@ -1,0 +1,10 @@
+struct Host;
+struct Net;
+struct Disk;
+
+#[asyncify::imports(module = "env", part = Disk, parts = [Net, Net])]
+impl Host {
+    async fn sleep(&self) {}
+}
+
+fn main() {}
