@@ -29,6 +29,7 @@ use wasmtime::{AsContextMut, StoreContextMut, Trap};
 use crate::call_state::Saved;
 use crate::cx::GuestCx;
 use crate::error::{Boxed, Error, Name, Result, Thin};
+use crate::frames;
 use crate::machine::{MaySuspend, Phase, Returned};
 use crate::parked::{Key, Record};
 use crate::shadow_stack::{Frame, Overrun};
@@ -321,7 +322,9 @@ fn poison_after(rt: &mut Runtime, name: &str, mut error: Error) -> Error {
         _ if passed_on => rt.host_end_poisons,
         error if error.is_guest_trap() => rt.trap_poisons,
         Error::WindowTooSmall { poisoned, .. } => *poisoned,
-        Error::FrameNotInstrumented { .. } | Error::StateOutOfStep { .. } => true,
+        Error::FrameNotInstrumented { .. }
+        | Error::StateOutOfStep { .. }
+        | Error::Host { poisons: true, .. } => true,
         // It is poisoned already.
         Error::Poisoned { .. } => false,
         _ => rt.host_end_poisons,
@@ -409,10 +412,11 @@ fn interpret<T: Send + 'static>(
         Err(error) => error,
     };
     let (function, trap) = (String::new(), error.downcast_ref::<Trap>().copied());
+    let frames = frames::of(&error);
     let source = error.into();
     match trap {
-        None => Error::Host { function, source },
-        Some(Trap::StackOverflow) => Error::StackOverflow { function, source },
+        None => Error::Host { function, source, poisons: false },
+        Some(Trap::StackOverflow) => Error::StackOverflow { function, frames, source },
         Some(Trap::MemoryOutOfBounds)
             if unwinding && let Some((needed, size)) = cx.overflow_at_memory_end() =>
         {
@@ -425,7 +429,7 @@ fn interpret<T: Send + 'static>(
         Some(trap) => {
             let budget = cx.rt().budget.unwrap_or_default();
             let spent = budget.spent(trap, String::new());
-            spent.unwrap_or(Error::Trap { function, source })
+            spent.unwrap_or(Error::Trap { function, frames, source })
         }
     }
 }

@@ -35,14 +35,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Functions are named as the guest names them: an import as `module.name`, an export by its name.
 ///
-/// `Debug` shows the message too, and what it comes from, one cause a line: an `unwrap`, and a
+/// The message tells the reason too, and `source` is what lies behind that: a chain of causes that
+/// is printed, as `{:#}` of `anyhow` does, says nothing twice. [`Error::downcast_ref`] looks at all
+/// of them. `Debug` shows the message, and then a line for each further cause: an `unwrap`, and a
 /// `main` that returns the error, print what a reader needs.
+///
+/// Names of a module are escaped and shortened where they are printed. The fields have them whole.
 ///
 /// ```
 /// use asyncify::{Module, wasmtime::Engine};
 ///
 /// let error = Module::from_file(&Engine::default(), "no such file").unwrap_err();
-/// assert!(format!("{error:?}").starts_with("cannot read `no such file`\n  caused by: "));
+/// assert!(error.to_string().starts_with("cannot read `no such file`: "));
 /// ```
 #[non_exhaustive]
 pub enum Error {
@@ -68,10 +72,12 @@ pub enum Error {
 
     /// The module was not rewritten by Asyncify, but the host has imports that suspend.
     NotInstrumented {
-        /// The suspending imports that the module asks for.
+        /// The suspending imports that the module asks for, maybe by a name that is nearly theirs.
         suspending: Vec<String>,
         /// The pass's arguments for this host.
         wasm_opt_args: String,
+        /// The imports that cannot be linked either.
+        mismatches: Vec<ImportMismatch>,
     },
 
     /// The module has some of Asyncify's exports, but not all that are needed.
@@ -353,6 +359,9 @@ pub enum Error {
     Trap {
         /// The export that was called.
         function: String,
+        /// The guest's functions on the stack, the innermost first, by name or index: as many as
+        /// `wasmtime::Config::wasm_backtrace_max_frames` says.
+        frames: Vec<String>,
         /// The trap, with the guest's backtrace. It downcasts to `wasmtime::Trap`.
         source: BoxError,
     },
@@ -361,6 +370,9 @@ pub enum Error {
     StackOverflow {
         /// The export that was called.
         function: String,
+        /// The guest's functions on the stack, the innermost first, by name or index: as many as
+        /// `wasmtime::Config::wasm_backtrace_max_frames` says.
+        frames: Vec<String>,
         /// The trap, with the guest's backtrace. It downcasts to `wasmtime::Trap`.
         source: BoxError,
     },
@@ -371,6 +383,8 @@ pub enum Error {
         function: String,
         /// The host function's error; see [`Error::downcast_ref`].
         source: BoxError,
+        /// Whether it was [`Trap::poisoning`]: the guest cannot be trusted any more.
+        poisons: bool,
     },
 
     /// A setting does not fit the engine or the guest.

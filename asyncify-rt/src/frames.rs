@@ -50,6 +50,14 @@ fn can_be_unwound(module: &Module, frame: &FrameInfo) -> bool {
         && module.findings().is_instrumented(frame.func_index())
 }
 
+/// The guest's functions on the stack where `error` came up. One that calls itself is there once.
+pub(crate) fn of(error: &wasmtime::Error) -> Vec<String> {
+    let stack = error.downcast_ref::<WasmBacktrace>();
+    let mut frames: Vec<_> = stack.iter().flat_map(|stack| stack.frames()).map(name).collect();
+    frames.dedup();
+    frames
+}
+
 fn name(frame: &FrameInfo) -> String {
     let index = || format!("function[{}]", frame.func_index());
     frame.func_name().map_or_else(index, str::to_owned)

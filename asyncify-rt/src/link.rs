@@ -1,5 +1,9 @@
 //! From a module to a guest: what is checked, and what the runtime drives it by.
 
+mod faults;
+
+pub(crate) use faults::tell;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -43,6 +47,7 @@ pub(crate) fn check_instrumentation<T: Send + 'static>(
         return Err(Error::NotInstrumented {
             suspending: suspending.iter().map(|(from, name)| format!("{from}.{name}")).collect(),
             wasm_opt_args: imports.wasm_opt_args(),
+            mismatches: Vec::new(),
         });
     }
     match findings.uninstrumented_callers(&suspending).into_iter().next() {

@@ -61,7 +61,8 @@ impl<T: Send + 'static> Builder<T> {
         }
         let (module, mut linker) = (self.module, self.linker);
         self.imports.add_to_linker(&mut linker)?;
-        link::check_instrumentation(&module, &self.imports, self.trust_instrumentation)?;
+        let instrumented =
+            link::check_instrumentation(&module, &self.imports, self.trust_instrumentation);
         let mut store = Store::new(module.wasmtime().engine(), State::new(&module, self.data));
         if let Some(limits) = self.settings.store_limits.clone() {
             store.data_mut().rt.store_limits = limits;
@@ -79,7 +80,8 @@ impl<T: Send + 'static> Builder<T> {
                 .define_unknown_imports_as_traps(module.wasmtime())
                 .map_err(link::instantiation)?;
         }
-        link::check_imports(&module, &linker, &mut store)?;
+        let linkable = link::check_imports(&module, &linker, &mut store);
+        link::tell(&module, &self.imports, instrumented, linkable)?;
         let instance = linker.instantiate(&mut store, module.wasmtime());
         let instance = instance.map_err(|error| {
             let spent = |trap: &Trap| budget.spent(*trap, "the start function".to_owned());

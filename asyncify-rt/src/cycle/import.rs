@@ -66,6 +66,7 @@ fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pendin
         return Err(Error::NotInstrumented {
             wasm_opt_args: wasm_opt_args([pending.id()]),
             suspending: vec![pending.import()],
+            mismatches: Vec::new(),
         }
         .into());
     }

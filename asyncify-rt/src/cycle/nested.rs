@@ -98,7 +98,9 @@ where
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let error = interpret(cx, error, unwinding);
-            Err(abandon(cx, name, frame, error))
+            let named_by_export = error.is_of_host();
+            let error = abandon(cx, name, frame, error);
+            Err(if named_by_export { error.without_function() } else { error })
         }
         Err(panic) => Err(go_on(cx, frame, panic)),
     }

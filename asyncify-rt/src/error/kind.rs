@@ -29,6 +29,21 @@ impl Error {
         Self::out_of_step(format!("the engine: {error}"))
     }
 
+    /// Whether a host function ended the run, which has no name yet.
+    pub(crate) fn is_of_host(&self) -> bool {
+        matches!(self, Self::Host { function, .. } if function.is_empty())
+    }
+
+    /// Leaves it to the run around this one to name the export.
+    #[cold]
+    #[must_use]
+    pub(crate) fn without_function(mut self) -> Self {
+        if let Some(function) = self.function() {
+            function.clear();
+        }
+        self
+    }
+
     /// Names the export that was called, where the error happened too deep down to know it.
     #[cold]
     #[must_use]

@@ -4,27 +4,35 @@ use std::fmt;
 
 use super::Error;
 use super::name::{Command, Name, Text};
-use super::text::{Names, lines, meant, subject};
+use super::text::{Frames, Names, lines, meant, subject};
 
 impl fmt::Display for Error {
     #[allow(clippy::too_many_lines, reason = "a sentence for each variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, .. } => write!(f, "cannot read {}", Name(path)),
-            Self::InvalidModule { .. } => {
-                f.write_str("this is not a WebAssembly module that the engine accepts")
-            }
+            Self::File { path, .. } => write!(f, "cannot read {}: {}", Name(path), self.reason()),
+            Self::InvalidModule { .. } => write!(
+                f,
+                "this is not a WebAssembly module that the engine accepts: {}",
+                self.reason()
+            ),
             Self::StalePrepared { reason } => write!(
                 f,
                 "the kept module cannot be used: {}; prepare the original module again",
                 Text(reason)
             ),
-            Self::NotInstrumented { suspending, wasm_opt_args } => write!(
-                f,
+            Self::NotInstrumented { suspending, wasm_opt_args, mismatches } => {
+                write!(f,
                 "the module is not instrumented, and {}; run\n    wasm-opt guest.wasm --asyncify -O2 {} -o guest.async.wasm\nif that refuses an instruction, the guest was stripped of the list of its features: add --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int",
                 subject(suspending, "suspend"),
                 Command(wasm_opt_args)
-            ),
+            )?;
+            if mismatches.is_empty() {
+                return Ok(());
+            }
+            f.write_str("\nand ")?;
+            super::mismatch::describe(mismatches, f)
+            }
             Self::MissingAsyncifyExport { present, missing } => write!(
                 f,
                 "the module exports {} but nothing that works as {}; run `wasm-opt --asyncify` on it again, and keep later tools from removing exports",
@@ -90,7 +98,9 @@ impl fmt::Display for Error {
                 Text(actual),
                 Text(expected)
             ),
-            Self::Instantiate { .. } => f.write_str("the module could not be instantiated"),
+            Self::Instantiate { .. } => {
+                write!(f, "the module could not be instantiated: {}", self.reason())
+            }
             Self::NoRoom { what, size, reason } => write!(
                 f,
                 "no room for {what} of {size} bytes in the guest: {}; name an allocator or a range with `Builder::place`",
@@ -201,18 +211,19 @@ impl fmt::Display for Error {
                 Name(function),
                 Name(parameter)
             ),
-            Self::NotUtf8 { function, parameter, source } => write!(
+            Self::NotUtf8 { function, parameter, .. } => write!(
                 f,
-                "{}: parameter {} is not UTF-8: {source}",
+                "{}: parameter {} is not UTF-8: {}",
                 Name(function),
-                Name(parameter)
+                Name(parameter),
+                self.reason()
             ),
-            Self::BadValue { function, parameter, source } => write!(
+            Self::BadValue { function, parameter, .. } => write!(
                 f,
                 "{}: parameter {}: {}",
                 Name(function),
                 Name(parameter),
-                Text(source)
+                self.reason()
             ),
             Self::NotAllocated { function, ptr, source } => write!(
                 f,
@@ -229,13 +240,22 @@ impl fmt::Display for Error {
                 "{} is not parked, so there is no import to answer; drop the call instead",
                 Name(function)
             ),
-            Self::Trap { function, .. } => write!(f, "{} trapped", Name(function)),
-            Self::StackOverflow { function, .. } => write!(
+            Self::Trap { function, frames, .. } => write!(
                 f,
-                "{} overflowed the wasm stack; raise `wasmtime::Config::max_wasm_stack` (512 KiB unless it was set; above 2 MiB, `async_stack_size` as well), and with it the stack of the threads that poll the call, or let the guest recurse less",
-                Name(function)
+                "{} trapped: {}{}",
+                Name(function),
+                self.reason(),
+                Frames(frames)
             ),
-            Self::Host { function, .. } => write!(f, "{} was ended by the host", Name(function)),
+            Self::StackOverflow { function, frames, .. } => write!(
+                f,
+                "{} overflowed the wasm stack{}; raise `wasmtime::Config::max_wasm_stack` (512 KiB unless it was set; above 2 MiB, `async_stack_size` as well), and with it the stack of the threads that poll the call, or let the guest recurse less",
+                Name(function),
+                Frames(frames)
+            ),
+            Self::Host { function, .. } => {
+                write!(f, "{} was ended by the host: {}", Name(function), self.reason())
+            }
             Self::Config(mistake) => Text(mistake).fmt(f),
         }
     }

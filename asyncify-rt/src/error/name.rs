@@ -9,6 +9,9 @@ pub(crate) struct Name<'a>(pub(crate) &'a str);
 /// Text that names or other errors are part of: escaped and shortened, as it stands in a line.
 pub(crate) struct Text<T>(pub(crate) T);
 
+/// As [`Text`], for one of several.
+pub(super) struct Row<T>(pub(super) T);
+
 /// As [`Text`], where more lines than one are meant: those after the first are indented.
 pub(super) struct Lines<T>(pub(super) T);
 
@@ -17,8 +20,12 @@ pub(super) struct Command<'a>(pub(super) &'a str);
 
 /// Bytes of a name that are shown.
 const NAME: usize = 100;
-/// Bytes of a text that are shown: a dozen in a message are read in one go.
+/// Bytes of a text that are shown.
 const TEXT: usize = 600;
+/// Bytes of one of several texts that are shown.
+const ROW: usize = 350;
+/// Bytes of a command that are shown.
+const COMMAND: usize = 2000;
 /// Bytes of a text of more lines that are shown.
 const LINES: usize = 4000;
 
@@ -38,6 +45,12 @@ impl<T: fmt::Display> fmt::Display for Text<T> {
     }
 }
 
+impl<T: fmt::Display> fmt::Display for Row<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shorten(f, &self.0, ROW, false)
+    }
+}
+
 impl<T: fmt::Display> fmt::Display for Lines<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         shorten(f, &self.0, LINES, true)
@@ -46,7 +59,7 @@ impl<T: fmt::Display> fmt::Display for Lines<T> {
 
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.len() <= LINES && self.0.chars().all(is_plain) {
+        if self.0.len() <= COMMAND && self.0.chars().all(is_plain) {
             f.write_str(self.0)
         } else {
             f.write_str("<what `AsyncImports::wasm_opt_args` returns>")

@@ -7,14 +7,20 @@ use super::{Error, ImportMismatch};
 fn next(error: Option<&Error>, text: &str) -> Option<Error> {
     let s = || text.to_owned();
     let names = || vec![s(); 20];
+    let mismatches = || {
+        let (import, wanted, similar) = (s(), s(), Some(s()));
+        vec![ImportMismatch { import, wanted, defined: None, similar }; 20]
+    };
     let (function, source) = (s(), || std::io::Error::other(s()));
     Some(match error {
         None => Error::File { path: s(), source: source() },
         Some(Error::File { .. }) => Error::InvalidModule { source: Box::new(source()) },
         Some(Error::InvalidModule { .. }) => Error::StalePrepared { reason: s() },
-        Some(Error::StalePrepared { .. }) => {
-            Error::NotInstrumented { suspending: names(), wasm_opt_args: s() }
-        }
+        Some(Error::StalePrepared { .. }) => Error::NotInstrumented {
+            suspending: names(),
+            wasm_opt_args: s(),
+            mismatches: mismatches(),
+        },
         Some(Error::NotInstrumented { .. }) => {
             Error::MissingAsyncifyExport { present: s(), missing: s() }
         }
@@ -27,15 +33,7 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
         Some(Error::SharedMemory) => {
             Error::UninstrumentedCaller { import: s(), functions: names(), wasm_opt_args: s() }
         }
-        Some(Error::UninstrumentedCaller { .. }) => Error::Imports(vec![
-            ImportMismatch {
-                import: s(),
-                wanted: s(),
-                defined: None,
-                similar: Some(s()),
-            };
-            20
-        ]),
+        Some(Error::UninstrumentedCaller { .. }) => Error::Imports(mismatches()),
         Some(Error::Imports(_)) => Error::Exports { interface: s(), mismatches: names() },
         Some(Error::Exports { .. }) => {
             Error::NoSuchExport { kind: "function", name: s(), present: names() }
@@ -87,9 +85,15 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
         Some(Error::NotAllocated { .. }) => Error::GuestGone,
         Some(Error::GuestGone) => Error::CallEnded,
         Some(Error::CallEnded) => Error::NotParked { function },
-        Some(Error::NotParked { .. }) => Error::Trap { function, source: Box::new(source()) },
-        Some(Error::Trap { .. }) => Error::StackOverflow { function, source: Box::new(source()) },
-        Some(Error::StackOverflow { .. }) => Error::Host { function, source: Box::new(source()) },
+        Some(Error::NotParked { .. }) => {
+            Error::Trap { function, frames: names(), source: Box::new(source()) }
+        }
+        Some(Error::Trap { .. }) => {
+            Error::StackOverflow { function, frames: names(), source: Box::new(source()) }
+        }
+        Some(Error::StackOverflow { .. }) => {
+            Error::Host { function, source: Box::new(source()), poisons: true }
+        }
         Some(Error::Host { .. }) => Error::Config(s()),
         Some(Error::Config(_)) => Error::NoSuchGlobal { name: s(), present: names() },
         Some(Error::NoSuchGlobal { .. }) => return None,
@@ -131,7 +135,13 @@ fn no_line_of_a_message_begins_where_a_guest_wants_it_to() {
 
 #[test]
 fn each_message_is_bounded() {
-    for text in ["n".repeat(90_000), "\n".repeat(90_000), "`\u{202e}é".repeat(30_000)] {
+    for text in [
+        "n".repeat(90),
+        "n".repeat(1900),
+        "n".repeat(90_000),
+        "\n".repeat(90_000),
+        "`\u{202e}é".repeat(30_000),
+    ] {
         for error in each(&text) {
             for message in [error.to_string(), format!("{error:?}")] {
                 assert!(message.len() <= LONGEST, "{} bytes: {message:.200}", message.len());

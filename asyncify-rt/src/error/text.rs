@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::name::{Name, Text};
+use super::name::{Name, Row};
 
 /// How many of a list are shown.
-const SHOWN: usize = 12;
+const SHOWN: usize = 10;
 
 /// A list of names, or of as many as anybody reads.
 pub(crate) struct Names<'a>(pub(crate) &'a [String]);
@@ -35,6 +35,31 @@ fn separated(names: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     })
 }
 
+/// The functions on a guest's stack, as a message goes on with them.
+pub(super) struct Frames<'a>(pub(super) &'a [String]);
+
+impl fmt::Display for Frames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Who calls those is mostly known.
+        const INNERMOST: usize = 4;
+        let Some((first, callers)) = self.0.split_first() else {
+            return Ok(());
+        };
+        let is_named = |frame: &String| !frame.starts_with("function[");
+        if callers.is_empty() && !is_named(first) {
+            // It is the export, which has been named.
+            return Ok(());
+        }
+        write!(f, ", in {}", Name(first))?;
+        let callers = &callers[..callers.len().min(INNERMOST - 1)];
+        callers.iter().try_for_each(|caller| write!(f, " < {}", Name(caller)))?;
+        if !self.0.iter().any(is_named) {
+            f.write_str(" (to have functions named, link with `-g` or `--profiling-funcs`, and give `-g` to `wasm-opt`)")?;
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn subject(names: &[String], verb: &str) -> String {
     let ending = if names.len() == 1 { "s" } else { "" };
     format!("{} {verb}{ending}", Names(names))
@@ -43,7 +68,7 @@ pub(super) fn subject(names: &[String], verb: &str) -> String {
 /// A line for each row, or for as many as anybody reads.
 pub(super) fn lines(rows: &[String]) -> String {
     let (shown, more) = rows.split_at(rows.len().min(SHOWN));
-    let text = shown.iter().fold(String::new(), |text, row| format!("{text}\n    {}", Text(row)));
+    let text = shown.iter().fold(String::new(), |text, row| format!("{text}\n    {}", Row(row)));
     if more.is_empty() { text } else { format!("{text}\n    and {} more", more.len()) }
 }
 

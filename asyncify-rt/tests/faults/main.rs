@@ -27,5 +27,6 @@ mod reentry;
 mod returned;
 mod shadow;
 mod texts;
+mod told;
 mod trampolines;
 mod windows;

@@ -22,7 +22,7 @@ fn poisoned(cause: &str) -> String {
     )
 }
 
-const CAUSE: &str = "`trap` trapped: wasm trap: wasm `unreachable` instruction executed";
+const CAUSE: &str = "`trap` trapped: wasm `unreachable` instruction executed";
 
 #[test]
 fn a_trap_poisons_parked_and_later_calls_with_its_cause() {
@@ -106,7 +106,7 @@ fn a_call_that_goes_on_in_a_poisoned_guest_does_not_park() {
     });
     let guest = instantiate(&module(&engine, &fields), imports);
     let mut tries = call(&guest, "tries", 5);
-    assert!(matches!(fails(&mut tries), Error::Poisoned { cause } if cause == CAUSE));
+    assert!(matches!(fails(&mut tries), Error::Poisoned { cause } if cause.starts_with(CAUSE)));
     assert_eq!((desk.dropped(), guest.try_stats().unwrap().parked_calls), (1, 0));
     block_on(guest.clear_poison()).unwrap();
     desk.answer(6);
@@ -337,7 +337,7 @@ fn a_trap_within_guest_with_poisons() {
     assert_error!(
         nested.unwrap_err(),
         Error::Trap { function, .. } if function == "trap",
-        "`trap` trapped"
+        CAUSE
     );
     let error = fails(&mut call(&guest, "run", 5));
     assert!(matches!(error, Error::Poisoned { cause } if cause == CAUSE));
