@@ -36,3 +36,12 @@ mod attributes {
     pub(crate) mod phases;
 }
 use attributes::{attr, check, errors, expand, fallback, model, phases};
+
+/// As many values as there is input for, and `most` at most.
+fn list<'a, T: arbitrary::Arbitrary<'a>>(
+    input: &mut arbitrary::Unstructured<'a>,
+    most: usize,
+) -> Vec<T> {
+    let next = |_| if input.is_empty() { None } else { input.arbitrary().ok() };
+    (0..most).map_while(next).collect()
+}

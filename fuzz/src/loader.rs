@@ -139,7 +139,7 @@ pub fn run(data: &[u8]) {
         Source::Prepared(index) => prepared(index).to_bytes(),
         Source::Findings(index) => prepared(index).findings().to_bytes(),
     };
-    let changes: Vec<Change<'_>> = input.arbitrary().unwrap_or_default();
+    let changes: Vec<Change<'_>> = crate::list(&mut input, 12);
     changes.iter().for_each(|change| change.apply(&mut bytes));
     let bytes = bytes;
 

@@ -113,8 +113,7 @@ pub(super) fn run(input: &mut Unstructured<'_>, between: u8) {
     let guest = soon(Guest::builder(&MODULE).instantiate()).expect("a guest");
     let mut world = World { app: guest.exports().expect("its exports"), guest, told: None };
     world.with(|cx| cx.memory_mut().copy_from_slice(&pattern(MEMORY as usize, between)));
-    let ops = input.arbitrary_iter::<Op>().expect("a list is any number");
-    for op in ops.map_while(std::result::Result::ok).take(24) {
+    for op in crate::list(input, 24) {
         bounded(HELD, || world.step(&op));
         assert!(!soon(world.guest.is_poisoned()).expect("nobody holds the guest"));
     }

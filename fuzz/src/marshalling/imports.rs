@@ -182,8 +182,7 @@ pub(super) fn run(input: &mut Unstructured<'_>, between: u8) {
         let size = desk.mock.memory_size();
         let whole = pattern((size - FIRST) as usize, between);
         desk.mock.write(FIRST, whole).expect("it fits");
-        let ops = input.arbitrary_iter::<(bool, Op)>().expect("a list is any number");
-        for (waits, op) in ops.map_while(std::result::Result::ok).take(16) {
+        for (waits, op) in crate::list::<(bool, Op)>(input, 16) {
             desk.host.waits.store(waits, Ordering::Relaxed);
             if step(desk, &op).is_none() {
                 // Its memory is used up: nothing is freed there.
