@@ -143,9 +143,9 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "a_region_that_has_no_room_ends_only_the_call_that_needs_it",
     ),
     (
-        "a call runs over its region",
-        "faults/shadow",
-        "a_call_that_runs_over_its_region_is_told_when_it_parks_and_when_it_ends",
+        "a call would run over the end",
+        "faults/overflow",
+        "a_call_that_would_overrun_its_region_is_stopped_and_its_neighbours_are_whole",
     ),
     (
         "a second call would park",
