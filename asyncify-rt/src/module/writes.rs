@@ -109,7 +109,7 @@ impl Tracker {
             let facts = walk.facts[lane];
             let usage = self.found.usage.entry(*global).or_default();
             if walk.lost {
-                (usage.lowered, usage.misused) = (true, true);
+                usage.lowered = true;
                 continue;
             }
             facts.add_to(usage, walk.returns && !instrumented, walk.operators);
@@ -143,9 +143,9 @@ impl Facts {
         let lowers = kinds & (FRAME | MASKED | TAKEN) != 0;
         let puts_back = kinds & (SAME | RAISED) != 0;
         usage.lowered |= kinds & (FRAME | MASKED) != 0;
-        if kinds & (FRAME | MASKED) != 0 && puts_back {
+        if kinds & (FRAME | MASKED) != 0 && (puts_back || others) {
             // Compilers without optimization may put back what they kept in memory.
-            usage.framed += u32::from(addresses);
+            usage.framed += u32::from(addresses && puts_back);
             return;
         }
         // A setter is what a language that catches exceptions restores the pointer by.

@@ -125,7 +125,7 @@ fn by_use(code: &str) -> StackPointer {
 }
 
 /// The shapes that compilers give to a function that keeps a frame.
-const FRAMES: [(&str, &str); 10] = [
+const FRAMES: [(&str, &str); 12] = [
     (
         "optimized",
         "(func (local $f i32) (SET (local.tee $f (i32.sub GET (i32.const 32))))
@@ -195,6 +195,23 @@ const FRAMES: [(&str, &str); 10] = [
            (SET (i32.add (local.get $f) (i32.const 16))))",
     ),
     (
+        "what was passed to a function that returns it, as `memset` does",
+        "(func (local $f i32) (SET (local.tee $f (i32.sub GET (i32.const 32))))
+           (local.set $f (call $same (local.get $f))) (SET (i32.add (local.get $f) (i32.const 32))))",
+    ),
+    (
+        "locals that come to hold addresses one after the other, in a loop",
+        "(func (local $f i32) (local $a i32) (local $b i32) (local $c i32) (local $d i32) (local $e i32)
+           (SET (local.tee $f (i32.sub GET (i32.const 32))))
+           (loop $l
+             (drop (i32.load (local.get $e)))
+             (local.set $e (local.get $d)) (local.set $d (local.get $c))
+             (local.set $c (local.get $b)) (local.set $b (local.get $a))
+             (local.set $a (i32.add (local.get $f) (i32.const 4)))
+             (br_if $l (local.get $e)))
+           (SET (i32.add (local.get $f) (i32.const 32))))",
+    ),
+    (
         "a loop that uses a local before it is set in the code",
         "(func (local $f i32) (local $old i32) (local.set $old GET)
            (loop $l
@@ -247,7 +264,7 @@ const MISUSED: [(&str, &str); 9] = [
 
 const AROUND: &str =
     "(global $state (mut i32) (i32.const 0)) (global $data (mut i32) (i32.const 0))
-    (func $use (param i32))";
+    (func $use (param i32)) (func $same (param i32) (result i32) local.get 0)";
 
 #[test]
 fn a_stack_pointer_is_found_by_what_functions_do_with_it() {

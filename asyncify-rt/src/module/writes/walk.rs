@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::module::parse::{Parsed, invalid};
 
 /// A function whose locals are still not settled is taken to lower whatever it writes.
-const WALKS: u32 = 4;
+const WALKS: u32 = 16;
 /// An engine takes no more locals.
 const LOCALS: u32 = 50_000;
 /// A frame of more bytes is checked as one of variable size.
@@ -268,11 +268,14 @@ impl<'p, 'a> Walk<'p, 'a> {
         let Some((taken, given)) = arity else {
             return self.forget();
         };
+        // A function may return what it was passed, as `memset` does, and compilers know.
+        let mut passed = Value::UNKNOWN;
         for _ in 0..taken {
             let value = self.pop();
             self.address(value);
+            passed = passed.or(value.inexact());
         }
-        (0..given).for_each(|_| self.push(Value::UNKNOWN));
+        (0..given).for_each(|_| self.push(passed));
     }
 
     fn address(&mut self, value: Value) {
