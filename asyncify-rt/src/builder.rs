@@ -7,6 +7,7 @@ mod ends;
 mod imports;
 mod instantiate;
 mod limits;
+mod names;
 mod places;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod dynamic;
+mod names;
 mod parts;
 mod task;
 mod wasm_opt;
@@ -246,13 +247,24 @@ pub struct AsyncImports<T: Send + 'static> {
     definitions: Vec<Definition<T>>,
 }
 
-type Define<T> = Box<dyn Fn(&mut Linker<State<T>>) -> wasmtime::Result<()> + Send + Sync>;
+type Define<T> =
+    Box<dyn Fn(&mut Linker<State<T>>, &str, &str) -> wasmtime::Result<()> + Send + Sync>;
 
 struct Definition<T: Send + 'static> {
     module: String,
     name: String,
     suspending: bool,
+    /// Not offered. It keeps its place: the tasks of the others go by theirs.
+    left_out: bool,
     define: Define<T>,
+}
+
+impl<T: Send + 'static> Definition<T> {
+    /// Whether it is offered as `import`, which is `module.name`.
+    fn is_called(&self, import: &str) -> bool {
+        let name = import.strip_prefix(&*self.module).and_then(|rest| rest.strip_prefix('.'));
+        !self.left_out && name == Some(&*self.name)
+    }
 }
 
 impl<T: Send + 'static> Default for AsyncImports<T> {
@@ -342,7 +354,8 @@ impl<T: Send + 'static> AsyncImports<T> {
     /// assert!(imports.suspending_imports().eq([("env", "sleep_ms")]));
     /// ```
     pub fn suspending_imports(&self) -> impl Iterator<Item = (&str, &str)> {
-        let suspending = self.definitions.iter().filter(|import| import.suspending);
+        let offered = self.definitions.iter().filter(|import| !import.left_out);
+        let suspending = offered.filter(|import| import.suspending);
         suspending.map(|import| (&*import.module, &*import.name))
     }
 
@@ -368,10 +381,14 @@ impl<T: Send + 'static> AsyncImports<T> {
     /// # Ok::<(), asyncify::Error>(())
     /// ```
     pub fn add_to_linker(&self, linker: &mut Linker<State<T>>) -> Result<()> {
-        for Definition { module, name, define, .. } in &self.definitions {
-            define(linker).map_err(|error| {
+        let offered = self.definitions.iter().filter(|import| !import.left_out);
+        for Definition { module, name, define, .. } in offered {
+            define(linker, module, name).map_err(|error| {
                 let import = format!("{module}.{name}");
-                Error::Config(format!("import {} cannot be defined: {error}", Name(&import)))
+                Error::Config(format!(
+                    "import {} cannot be defined: {error}; if it has been defined already, leave one out with `without`, or let the later one count with `allow_shadowing`",
+                    Name(&import)
+                ))
             })?;
         }
         Ok(())
@@ -379,12 +396,13 @@ impl<T: Send + 'static> AsyncImports<T> {
 
     fn add<F>(&mut self, module: &str, name: &str, suspending: bool, define: F) -> &mut Self
     where
-        F: Fn(&mut Linker<State<T>>) -> wasmtime::Result<()> + Send + Sync + 'static,
+        F: Fn(&mut Linker<State<T>>, &str, &str) -> wasmtime::Result<()> + Send + Sync + 'static,
     {
         self.definitions.push(Definition {
             module: module.to_owned(),
             name: name.to_owned(),
             suspending,
+            left_out: false,
             define: Box::new(define),
         });
         self

@@ -57,7 +57,14 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Links what else the guest needs, with wasmtime's own linker: WASI, say.
+    /// Links what else the guest needs, with wasmtime's own linker. Two definitions of one name
+    /// are an error; see [`without`](Self::without) and [`allow_shadowing`](Self::allow_shadowing)
+    /// to replace one function of many.
+    ///
+    /// The synchronous functions of `wasmtime-wasi` block on the runtime of tokio that they find,
+    /// which panics where a call is polled in that runtime. Poll such a call within
+    /// `tokio::task::block_in_place`, which needs a runtime of several threads and takes up one
+    /// for each run of the guest, or offer the few functions that a guest needs as imports.
     ///
     /// Such functions do not suspend, and must not call the guest in a way that suspends. Nothing
     /// keeps them from running while the guest unwinds or rewinds, as a function that was not

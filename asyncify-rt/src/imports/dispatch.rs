@@ -27,8 +27,8 @@ impl<T: Send + 'static> AsyncImports<T> {
             + Sync
             + 'static,
     {
-        self.add(info.module, info.name, suspending, move |linker| {
-            Wire::<P, M, R>::define(linker, info.module, info.name, function.clone())
+        self.add(info.module, info.name, suspending, move |linker, module, name| {
+            Wire::<P, M, R>::define(linker, module, name, function.clone())
         });
     }
 

@@ -117,9 +117,8 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let import = Arc::new((module.to_owned(), name.to_owned()));
         let answer = Arc::new(answer);
-        self.add(module, name, suspending, move |linker| {
+        self.add(module, name, suspending, move |linker, module, name| {
             let (import, answer) = (Arc::clone(&import), Arc::clone(&answer));
-            let (module, name) = (import.0.clone(), import.1.clone());
             let types: Vec<_> = ty.results().collect();
             let call =
                 move |mut caller: Caller<'_, State<T>>, params: &[Val], results: &mut [Val]| {
@@ -130,7 +129,7 @@ impl<T: Send + 'static> AsyncImports<T> {
                     }
                     Ok(())
                 };
-            linker.func_new(&module, &name, ty.clone(), call).map(drop)
+            linker.func_new(module, name, ty.clone(), call).map(drop)
         })
     }
 }

@@ -24,6 +24,7 @@ mod overflow;
 mod places;
 mod poison;
 mod reentry;
+mod replaced;
 mod returned;
 mod shadow;
 mod texts;
