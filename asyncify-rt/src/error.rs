@@ -60,7 +60,9 @@ pub enum Error {
 
     /// The bytes are no WebAssembly module that this engine takes.
     InvalidModule {
-        /// What the parser or the engine said, and at which offset.
+        /// The file, if they were read from one.
+        file: Option<String>,
+        /// What they are instead, or what the parser or the engine said, and at which offset.
         source: BoxError,
     },
 

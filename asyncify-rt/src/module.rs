@@ -12,6 +12,7 @@ mod exports;
 mod findings;
 mod found;
 mod guard;
+mod kind;
 mod parse;
 mod prepared;
 mod scan;
@@ -99,9 +100,14 @@ impl Module {
     /// ```
     pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path)
-            .map_err(|source| Error::File { path: path.display().to_string(), source })?;
-        Self::new(engine, bytes)
+        let name = || path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| Error::File { path: name(), source })?;
+        Self::new(engine, bytes).map_err(|error| match error {
+            Error::InvalidModule { source, .. } => {
+                Error::InvalidModule { file: Some(name()), source }
+            }
+            error => error,
+        })
     }
 
     /// Prepares and compiles a module in the binary format; text is refused.

@@ -11,11 +11,17 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, .. } => write!(f, "cannot read {}: {}", Name(path), self.reason()),
-            Self::InvalidModule { .. } => write!(
-                f,
-                "this is not a WebAssembly module that the engine accepts: {}",
-                self.reason()
-            ),
+            Self::InvalidModule { file, .. } => {
+                match file {
+                    Some(file) => Name(file).fmt(f)?,
+                    None => f.write_str("this")?,
+                }
+                write!(
+                    f,
+                    " is not a WebAssembly module that the engine accepts: {}",
+                    self.reason()
+                )
+            }
             Self::StalePrepared { reason } => write!(
                 f,
                 "the kept module cannot be used: {}; prepare the original module again",

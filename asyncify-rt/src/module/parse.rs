@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wasmparser::{
-    CompositeInnerType, ConstExpr, DataKind, DataSectionReader, ElementItems, Encoding,
-    ExternalKind, FuncType, FunctionBody, GlobalType, ImportSectionReader, Imports, KnownCustom,
-    MemoryType, Name, NameSectionReader, Operator, Parser, Payload, TableInit, TypeRef,
-    TypeSectionReader, ValType,
+    CompositeInnerType, ConstExpr, DataKind, DataSectionReader, ElementItems, ExternalKind,
+    FuncType, FunctionBody, GlobalType, ImportSectionReader, Imports, KnownCustom, MemoryType,
+    Name, NameSectionReader, Operator, Parser, Payload, TableInit, TypeRef, TypeSectionReader,
+    ValType,
 };
 
 use super::PointerWidth;
@@ -125,9 +125,6 @@ impl<'a> Parsed<'a> {
 
     fn read(&mut self, payload: Payload<'a>) -> Result<()> {
         match payload {
-            Payload::Version { encoding: Encoding::Component, .. } => {
-                return Err(invalid("this is a component, and a core module is needed"));
-            }
             Payload::TypeSection(section) => self.read_types(section)?,
             Payload::ImportSection(section) => self.read_imports(section)?,
             Payload::FunctionSection(section) => {
@@ -369,5 +366,5 @@ pub(super) fn no_global(index: u32) -> Error {
 }
 
 pub(super) fn invalid(source: impl Into<BoxError>) -> Error {
-    Error::InvalidModule { source: source.into() }
+    Error::InvalidModule { file: None, source: source.into() }
 }

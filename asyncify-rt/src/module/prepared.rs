@@ -14,7 +14,7 @@ use super::found::{
 use super::guard::{self, Guard};
 use super::parse::Parsed;
 use super::sections::{self, Replaced};
-use super::{collector, scan, stack_pointer};
+use super::{collector, kind, parse, scan, stack_pointer};
 use crate::error::{Error, Result};
 
 /// Starts what [`Prepared::to_bytes`] makes.
@@ -67,11 +67,18 @@ impl Prepared {
     /// assert!(matches!(Prepared::new("(module (memory 1) (memory 1))"), Err(Error::SeveralMemories { count: 2 })));
     /// ```
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self> {
-        Self::from_wasm(&binary(bytes.as_ref())?)
+        let bytes = bytes.as_ref();
+        refuse(kind::other_than_module(bytes, cfg!(feature = "wat")))?;
+        Self::prepare(&binary(bytes)?)
     }
 
     /// Prepares a module in the binary format.
     pub(super) fn from_wasm(wasm: &[u8]) -> Result<Self> {
+        refuse(kind::other_than_module(wasm, false))?;
+        Self::prepare(wasm)
+    }
+
+    fn prepare(wasm: &[u8]) -> Result<Self> {
         let parsed = Parsed::new(wasm)?;
         check_memory(&parsed)?;
         let asyncify = asyncify::find(&parsed)?;
@@ -234,9 +241,13 @@ impl Prepared {
     }
 }
 
+fn refuse(other: Option<String>) -> Result<()> {
+    other.map_or(Ok(()), |other| Err(parse::invalid(other)))
+}
+
 #[cfg(feature = "wat")]
 pub(super) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
-    wat::parse_bytes(bytes).map_err(super::parse::invalid)
+    wat::parse_bytes(bytes).map_err(parse::invalid)
 }
 
 #[cfg(not(feature = "wat"))]

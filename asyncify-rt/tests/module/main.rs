@@ -1,6 +1,8 @@
 //! Preparing modules: what is found in them, what is added, and what is refused.
 
+mod control;
 mod kept;
+mod kinds;
 mod stack_pointer;
 
 use std::path::Path;
