@@ -8,6 +8,7 @@
 mod asyncify;
 mod collector;
 mod constants;
+mod control;
 mod exports;
 mod findings;
 mod found;

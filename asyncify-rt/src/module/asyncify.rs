@@ -1,11 +1,14 @@
-//! Finds Asyncify's functions and its two globals, by name or by the shape of the bodies.
+//! Finds Asyncify's functions and its two globals, by name or by what the functions do.
+
+use std::collections::HashMap;
 
 use wasmparser::{ExternalKind, FuncType, Operator, ValType};
 
+use super::control::{Control, control};
 use super::parse::{Parsed, short_body};
 use crate::error::{Error, Result};
 
-/// A longer body is not one of Asyncify's; they take about 30 bytes.
+/// A longer body does more than answer the state.
 const LONGEST: usize = 64;
 
 /// The names that the pass argument `asyncify-export-globals` exports the globals by.
@@ -113,16 +116,18 @@ impl<'a> Asyncify<'a> {
 /// Asyncify's parts in an instrumented module, nothing in another.
 pub(super) fn find<'a>(parsed: &Parsed<'a>) -> Result<Option<Asyncify<'a>>> {
     let mut roles = named(parsed)?;
-    let shaped: Vec<_> = parsed
-        .exported(ExternalKind::Func)
-        .filter_map(|(name, index)| Some((name, index, shape(parsed, index)?)))
-        .collect();
-    // A name is the better evidence: a module without names has these shapes only once anyway.
+    // One function may have many exports.
+    let mut works = HashMap::new();
+    let mut work = |index| *works.entry(index).or_insert_with(|| work(parsed, index));
+    let exported = parsed.exported(ExternalKind::Func);
+    let working: Vec<_> =
+        exported.filter_map(|(name, index)| Some((name, index, work(index)?))).collect();
+    // A name is the better evidence: a module without names has such functions only once anyway.
     let by_name =
-        shaped.iter().find(|(_, index, _)| roles.iter().any(|(.., named)| named == index));
+        working.iter().find(|(_, index, _)| roles.iter().any(|(.., named)| named == index));
     let exported = exported_globals(parsed);
-    let by_shape = by_name.or(shaped.first()).map(|(.., shape)| shape.globals);
-    let Some(globals) = exported.or(by_shape) else {
+    let by_work = by_name.or(working.first()).map(|(.., work)| work.globals);
+    let Some(globals) = exported.or(by_work) else {
         return match roles.first() {
             None => Ok(None),
             Some((_, present, _)) => Err(missing(present, Role::StartUnwind)),
@@ -136,8 +141,8 @@ pub(super) fn find<'a>(parsed: &Parsed<'a>) -> Result<Option<Asyncify<'a>>> {
         // one is left, it serves both.
         let mut fitting: Box<dyn Iterator<Item = (&str, u32)>> = match role.sets() {
             Some(value) => {
-                let is = move |shape: &Shape| shape.globals == globals && shape.sets == value;
-                let fitting = shaped.iter().filter(move |(.., shape)| is(shape));
+                let is = move |work: &Control| work.globals == globals && work.state == value;
+                let fitting = working.iter().filter(move |(.., work)| is(work));
                 Box::new(fitting.map(|(name, index, _)| (*name, *index)))
             }
             None => {
@@ -217,93 +222,16 @@ fn are_typed(parsed: &Parsed<'_>, globals: Globals) -> bool {
         && is(globals.data, parsed.width().value_type())
 }
 
-/// What a function does that is built as the pass builds its own.
-struct Shape {
-    globals: Globals,
-    sets: i32,
-}
-
-/// Reads the one shape that Asyncify's functions have:
-///
-/// ```wat
-/// (global.set $state (i32.const 1))    ;; or 2, or 0
-/// (global.set $data (local.get 0))     ;; only those that start
-/// (if (i32.gt_u (i32.load (global.get $data)) (i32.load offset=4 (global.get $data)))
-///   (then (unreachable)))
-/// ```
-///
-/// Optimizers may swap the two sets, turn the comparison round, or use the parameter in it.
-fn shape(parsed: &Parsed<'_>, function: u32) -> Option<Shape> {
-    let operators = short_body(parsed.body(function)?, LONGEST)?;
-    let (mut sets, mut state, mut start_data) = (None, None, None);
-    let mut rest = operators.as_slice();
-    loop {
-        match rest {
-            [Operator::I32Const { value }, Operator::GlobalSet { global_index }, tail @ ..]
-                if state.is_none() =>
-            {
-                (sets, state, rest) = (Some(*value), Some(*global_index), tail);
-            }
-            [
-                Operator::LocalGet { local_index: 0 },
-                Operator::GlobalSet { global_index },
-                tail @ ..,
-            ] if start_data.is_none() => {
-                (start_data, rest) = (Some(*global_index), tail);
-            }
-            _ => break,
-        }
-    }
-    let data = check(rest, start_data, parsed.width().bytes().into())?;
-    let shape = Shape { globals: Globals { state: state?, data }, sets: sets? };
-    let role = match (shape.sets, start_data) {
-        (1, Some(_)) => Role::StartUnwind,
-        (2, Some(_)) => Role::StartRewind,
-        (0, None) => Role::StopUnwind,
+/// What a function does that works as one of Asyncify's, with the type of that one.
+fn work(parsed: &Parsed<'_>, function: u32) -> Option<Control> {
+    let work = control(parsed, function)?;
+    let role = match (work.state, work.starts) {
+        (1, true) => Role::StartUnwind,
+        (2, true) => Role::StartRewind,
+        (0, false) => Role::StopUnwind,
         _ => return None,
     };
-    (role.is_typed(parsed, function) && are_typed(parsed, shape.globals)).then_some(shape)
-}
-
-/// The data global in the check that every one of the functions ends with.
-fn check(operators: &[Operator<'_>], data: Option<u32>, end_offset: u64) -> Option<u32> {
-    let mut found = data;
-    let (mut position, mut end, mut compared, mut traps) = (0, 0, 0, 0);
-    for operator in operators {
-        match operator {
-            Operator::GlobalGet { global_index } => {
-                if *found.get_or_insert(*global_index) != *global_index {
-                    return None;
-                }
-            }
-            Operator::LocalGet { local_index: 0 } if data.is_some() => {}
-            Operator::I32Load { memarg } | Operator::I64Load { memarg } => match memarg.offset {
-                0 => position += 1,
-                offset if offset == end_offset => end += 1,
-                _ => return None,
-            },
-            Operator::I32GtU
-            | Operator::I32LtU
-            | Operator::I32GeU
-            | Operator::I32LeU
-            | Operator::I64GtU
-            | Operator::I64LtU
-            | Operator::I64GeU
-            | Operator::I64LeU => {
-                compared += 1;
-            }
-            Operator::Unreachable => traps += 1,
-            Operator::If { .. }
-            | Operator::Else
-            | Operator::Block { .. }
-            | Operator::BrIf { .. }
-            | Operator::I32Eqz
-            | Operator::Return
-            | Operator::End => {}
-            _ => return None,
-        }
-    }
-    ((position, end, compared, traps) == (1, 1, 1, 1)).then_some(found?)
+    (role.is_typed(parsed, function) && are_typed(parsed, work.globals)).then_some(work)
 }
 
 /// Whether a function does nothing but answer the global `state`.
