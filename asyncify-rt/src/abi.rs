@@ -60,6 +60,13 @@ impl Asyncify {
         }
     }
 
+    /// Whether the guest may point at another struct than the window's, where `phase` needs that: it
+    /// does where it unwinds its own frames.
+    #[inline]
+    pub(crate) fn may_have_moved(&self, phase: Phase) -> bool {
+        !self.sealed && phase != Phase::Normal
+    }
+
     /// Points the guest at the window's struct.
     pub(crate) fn set_data(&self, store: impl AsContextMut, window: u64) -> wasmtime::Result<()> {
         self.data.set(store, address(self.width, window))

@@ -50,7 +50,6 @@ pub struct Builder<T: Send + 'static> {
     /// The first mistake, told by `instantiate`.
     mistake: Option<Error>,
     trap_unknown: bool,
-    trust_instrumentation: bool,
     call_state: Option<Arc<dyn Hooks<T>>>,
     settings: Settings,
 }
@@ -61,6 +60,7 @@ type LinkWithStore<T> = Box<
 
 /// What concerns the guest once it is linked.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Settings {
     pub(crate) place: Place,
     pub(crate) policy: StackPolicy,
@@ -73,6 +73,9 @@ pub(crate) struct Settings {
     pub(crate) budget: Budget,
     pub(crate) call_globals: Vec<String>,
     pub(crate) check_frames: bool,
+    pub(crate) trusts: bool,
+    /// Whether frames of other instances may lie between the guest's.
+    pub(crate) has_others: bool,
     pub(crate) trap_clears: bool,
     pub(crate) host_end_poisons: bool,
 }
@@ -93,7 +96,6 @@ impl<T: Send + 'static> Builder<T> {
             link_with_store: Vec::new(),
             mistake: None,
             trap_unknown: false,
-            trust_instrumentation: false,
             call_state: None,
             settings: Settings::default(),
         }

@@ -317,7 +317,7 @@ fn after_panic(rt: &mut Runtime) {
 /// Poisons the guest if it cannot be trusted after a run of `name` that ended with `error`.
 fn poison_after(rt: &mut Runtime, name: &str, mut error: Error) -> Error {
     let passed_on = error.is_passed_on();
-    let error = error.in_function(name);
+    let error = error.in_function(name).with_causes(&rt.causes);
     let poisons = match &error {
         _ if passed_on => rt.host_end_poisons,
         error if error.is_guest_trap() => rt.trap_poisons,
@@ -462,6 +462,9 @@ fn set_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result
         && let Some(asyncify) = rt.asyncify
     {
         asyncify.set_state(&mut cx.store, phase).map_err(Error::engine)?;
+        if asyncify.may_have_moved(phase) {
+            cx.aim_window()?;
+        }
     }
     Ok(())
 }

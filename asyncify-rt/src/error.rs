@@ -124,6 +124,32 @@ pub enum Error {
         wasm_opt_args: String,
     },
 
+    /// Functions were left out of the instrumentation by one of its lists.
+    LeftOut {
+        /// The functions: they call an instrumented one, and cannot be unwound with it.
+        functions: Vec<String>,
+        /// The import that was about to suspend below them; `None` when the guest is linked.
+        import: Option<String>,
+    },
+
+    /// An import was about to suspend below a function that drives Asyncify itself.
+    DrivesAsyncify {
+        /// The import.
+        import: String,
+        /// The functions on the stack that let frames be unwound and rewound, by themselves.
+        functions: Vec<String>,
+    },
+
+    /// An import was about to suspend below frames of another instance in the guest's store.
+    OtherInstance {
+        /// The import.
+        import: String,
+        /// The functions of that instance.
+        functions: Vec<String>,
+        /// The name of its module, if it has one.
+        module: Option<String>,
+    },
+
     /// The host's imports do not fit what the module asks for.
     Imports(Vec<ImportMismatch>),
 
@@ -232,6 +258,8 @@ pub enum Error {
         import: String,
         /// The import that had suspended.
         suspended: String,
+        /// What may be the matter with this guest.
+        causes: String,
     },
 
     /// A suspending import was called through another host function.
@@ -260,6 +288,8 @@ pub enum Error {
         function: String,
         /// What was expected, and what was found.
         reason: String,
+        /// What may be the matter with this guest.
+        causes: String,
     },
 
     /// The guest is running, here or on another thread.

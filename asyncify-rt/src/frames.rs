@@ -8,46 +8,72 @@ use crate::imports::wasm_opt_args;
 use crate::module::Module;
 use crate::state::Pending;
 
+/// Each suspension of this guest looks at the stack.
+pub(crate) struct Watch {
+    pub(crate) module: Module,
+    /// Whether a stack that is deeper than can be seen is an error.
+    pub(crate) whole: bool,
+}
+
 impl<T: Send + 'static> GuestCx<'_, T> {
-    /// An error if a function on the stack was not instrumented, where that is to be looked at.
+    /// An error if a function on the stack cannot be unwound, where that is to be looked at.
     #[inline]
     pub(crate) fn check_frames(&self, pending: &dyn Pending) -> Result<()> {
-        match &self.runtime().check_frames {
-            Some(module) => self.walk(module, pending),
+        match &self.runtime().watch {
+            Some(watch) => self.walk(watch, pending),
             None => Ok(()),
         }
     }
 
     #[cold]
-    fn walk(&self, module: &Module, pending: &dyn Pending) -> Result<()> {
+    fn walk(&self, watch: &Watch, pending: &dyn Pending) -> Result<()> {
         let stack = WasmBacktrace::force_capture(self.store.as_context());
+        let (module, frames) = (&watch.module, stack.frames());
+        let found = |is: &dyn Fn(&FrameInfo) -> bool| {
+            let mut names: Vec<_> = frames.iter().filter(|frame| is(frame)).map(name).collect();
+            names.dedup();
+            names
+        };
+        let is_own = |frame: &FrameInfo| wasmtime::Module::same(frame.module(), module.wasmtime());
+        let findings = module.findings();
+        let import = pending.import();
+        let functions = found(&|frame| !is_own(frame));
+        if !functions.is_empty() {
+            let other = frames.iter().find(|frame| !is_own(frame));
+            let name = other.and_then(|frame| frame.module().name());
+            return Err(Error::OtherInstance {
+                import,
+                functions,
+                module: name.map(str::to_owned),
+            });
+        }
+        let functions = found(&|frame| findings.schedules(frame.func_index()));
+        if !functions.is_empty() {
+            return Err(Error::DrivesAsyncify { import, functions });
+        }
+        let can_be_unwound = |frame: &FrameInfo| findings.is_instrumented(frame.func_index());
+        if let Some(caller) = frames.first().filter(|frame| !can_be_unwound(frame)) {
+            let wasm_opt_args = wasm_opt_args([pending.id()]);
+            let functions = vec![name(caller)];
+            return Err(Error::UninstrumentedCaller { import, functions, wasm_opt_args });
+        }
+        let functions = found(&|frame| !can_be_unwound(frame));
+        if !functions.is_empty() {
+            return Err(Error::LeftOut { import: Some(import), functions });
+        }
         // Frames beyond these may be there, and are not seen.
         let seen = match module.wasmtime().engine().get_wasm_backtrace_max_frames() {
             0 => 20,
             seen => seen,
         };
-        if stack.frames().len() >= seen {
-            let import = pending.import();
+        if watch.whole && frames.len() >= seen {
             return Err(Error::Config(format!(
                 "{} suspends below {seen} frames or more, and `check_frames` sees no more of them; raise that with `Config::wasm_backtrace_max_frames`",
                 Name(&import)
             )));
         }
-        let left_out = stack.frames().iter().filter(|frame| !can_be_unwound(module, frame));
-        let mut functions: Vec<_> = left_out.map(name).collect();
-        functions.dedup();
-        if functions.is_empty() {
-            return Ok(());
-        }
-        let import = pending.import();
-        let wasm_opt_args = wasm_opt_args([pending.id()]);
-        Err(Error::UninstrumentedCaller { import, functions, wasm_opt_args })
+        Ok(())
     }
-}
-
-fn can_be_unwound(module: &Module, frame: &FrameInfo) -> bool {
-    wasmtime::Module::same(frame.module(), module.wasmtime())
-        && module.findings().is_instrumented(frame.func_index())
 }
 
 /// The guest's functions on the stack where `error` came up. One that calls itself is there once.

@@ -14,6 +14,7 @@ use crate::builder::{Settings, StackPointerSetting};
 use crate::call_state::{self, Hooks, PerCall};
 use crate::cx::GuestCx;
 use crate::error::{Error, ImportMismatch, Name, Result, nearest};
+use crate::frames::Watch;
 use crate::function::signature_of;
 use crate::guest::{Export, Guest, Inner};
 use crate::imports::AsyncImports;
@@ -50,14 +51,39 @@ pub(crate) fn check_instrumentation<T: Send + 'static>(
             mismatches: Vec::new(),
         });
     }
-    match findings.uninstrumented_callers(&suspending).into_iter().next() {
-        Some((import, functions)) if !trust => Err(Error::UninstrumentedCaller {
-            import,
-            functions,
-            wasm_opt_args: imports.wasm_opt_args(),
-        }),
-        _ => Ok(()),
+    if trust {
+        return Ok(());
     }
+    if let Some((import, functions)) =
+        findings.uninstrumented_callers(&suspending).into_iter().next()
+    {
+        let wasm_opt_args = imports.wasm_opt_args();
+        return Err(Error::UninstrumentedCaller { import, functions, wasm_opt_args });
+    }
+    let left_out = findings.uninstrumented();
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    let functions = left_out.into_iter().map(str::to_owned).collect();
+    Err(Error::LeftOut { functions, import: None })
+}
+
+/// The functions and tables that the module imports and `linker` has, by the number of the import:
+/// by these, others may be called.
+pub(crate) fn reachable<T: Send + 'static>(
+    module: &Module,
+    linker: &Linker<State<T>>,
+    store: &mut Store<State<T>>,
+) -> Vec<usize> {
+    let imports = module.wasmtime().imports().enumerate();
+    let leads_out = imports.filter(|(_, import)| match import.ty() {
+        ExternType::Func(_) | ExternType::Table(_) => true,
+        ExternType::Global(global) => global.content().is_ref(),
+        ExternType::Memory(_) | ExternType::Tag(_) => false,
+    });
+    let is_there = leads_out
+        .filter(|(_, import)| linker.get(&mut *store, import.module(), import.name()).is_ok());
+    is_there.map(|(number, _)| number).collect()
 }
 
 /// An imported memory that nobody defines is made, to the limits the module declares.
@@ -184,7 +210,11 @@ pub(crate) fn assemble<T: Send + 'static>(
     let mail = Arc::clone(&store.data().rt.mail);
     let budget = settings.budget.if_any();
     let turns = (settings.policy == StackPolicy::Exclusive).then(Arc::default);
-    let check_frames = settings.check_frames.then(|| module.clone());
+    let whole = settings.check_frames;
+    let others = settings.has_others && !settings.trusts;
+    let drives = findings.drives() && !settings.trusts;
+    let watch = (whole || others || drives).then(|| Watch { module: module.clone(), whole });
+    let causes = findings.causes(settings.has_others).into();
     let pointer = pointer(findings, settings.stack_pointer.as_ref())?;
     let known = pointer.as_ref().ok().map(String::as_str);
     let call_globals = call_state::find(findings, &settings.call_globals, known)?;
@@ -195,7 +225,8 @@ pub(crate) fn assemble<T: Send + 'static>(
     link_runtime(&mut GuestCx::of(&mut store), findings, all, settings, pointer)?;
     store.data_mut().rt.budget = budget;
     store.data_mut().rt.turns.clone_from(&turns);
-    store.data_mut().rt.check_frames = check_frames;
+    store.data_mut().rt.watch = watch;
+    store.data_mut().rt.causes = causes;
     let inner = Arc::new_cyclic(|weak| {
         store.data_mut().guest = weak.clone();
         let lock = Lock::new(store, Arc::clone(&holder));

@@ -6,12 +6,14 @@
 //! `parse`, `exports`, `guard` and `sections` know the binary format.
 
 mod asyncify;
+mod body;
 mod collector;
 mod constants;
 mod control;
 mod exports;
 mod findings;
 mod found;
+mod functions;
 mod guard;
 mod kind;
 mod parse;

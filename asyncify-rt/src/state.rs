@@ -11,6 +11,7 @@ use wasmtime::{Extern, Memory, StoreLimits, Val};
 use crate::abi::Asyncify;
 use crate::budget::Budget;
 use crate::call_state::PerCall;
+use crate::frames::Watch;
 use crate::guest::Inner;
 use crate::imports::Tasks;
 use crate::limits::{Limits, Stats};
@@ -128,8 +129,10 @@ pub(crate) struct Runtime {
     pub(crate) turns: Option<Arc<Turns>>,
     /// What each run of wasm may use up, if the user has set any of it.
     pub(crate) budget: Option<Budget>,
-    /// The guest's module, if each suspension looks for frames of it that cannot be unwound.
-    pub(crate) check_frames: Option<Module>,
+    /// What each suspension looks for on the stack, if it does.
+    pub(crate) watch: Option<Watch>,
+    /// What may be the matter where guest and host disagree.
+    pub(crate) causes: Arc<str>,
     /// Whether a guest's trap poisons it.
     pub(crate) trap_poisons: bool,
     /// Whether a call that the host ended, by an error or by dropping it, poisons the guest.
@@ -159,7 +162,8 @@ impl Default for Runtime {
             mail: Arc::default(),
             turns: None,
             budget: None,
-            check_frames: None,
+            watch: None,
+            causes: Arc::from(""),
             trap_poisons: true,
             host_end_poisons: false,
         }

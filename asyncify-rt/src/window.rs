@@ -5,7 +5,7 @@
 
 use crate::abi::{HEADER, Struct};
 use crate::cx::GuestCx;
-use crate::error::{Error, Thin};
+use crate::error::{Error, Result, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
 
@@ -174,6 +174,18 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             self.give_back(old);
         }
         Ok(())
+    }
+
+    /// Points the guest at the window again.
+    #[cold]
+    pub(crate) fn aim_window(&mut self) -> Result<()> {
+        let rt = self.rt();
+        match (rt.asyncify, rt.window.base) {
+            (Some(asyncify), Some(base)) => {
+                asyncify.set_data(&mut self.store, base).map_err(Error::engine)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes the window empty, for an unwinding.

@@ -5,8 +5,11 @@ use super::Builder;
 use crate::error::Error;
 
 impl<T: Send + 'static> Builder<T> {
-    /// Accepts a module in which a function calls a suspending import without having been
-    /// instrumented for it: you know that it never waits there.
+    /// Accepts a module in which functions were left out of the instrumentation that call a
+    /// suspending import, or a function that can suspend: you know that nothing waits there.
+    ///
+    /// Nor is it looked at then, where the guest drives Asyncify itself or other instances are in its
+    /// store, whether one of those is on the stack when the guest waits.
     ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};
@@ -21,17 +24,19 @@ impl<T: Send + 'static> Builder<T> {
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
     pub fn trust_instrumentation(mut self) -> Self {
-        self.trust_instrumentation = true;
+        self.settings.trusts = true;
         self
     }
 
     /// Looks at each suspension whether every function on the stack was instrumented, and ends the
-    /// call with [`Error::UninstrumentedCaller`] if one was not, before anything has gone wrong.
+    /// call with [`Error::UninstrumentedCaller`] or [`Error::LeftOut`] if one was not, before anything
+    /// has gone wrong.
     ///
     /// A function that was left out, by `ignore-indirect` or a list, runs on while the others
     /// unwind, and runs again when they are rewound. Otherwise that is told when it comes to an
     /// import that is defined here; what it does in a function of [`link`](Self::link) goes
-    /// unnoticed. To walk the stack takes longer than to suspend: it is meant for tests, and for
+    /// unnoticed. What a module calls by name is told when it is linked; this is for what it calls
+    /// through a table, where nobody can know before whether that suspends. To walk the stack takes longer than to suspend: it is meant for tests, and for
     /// guests that are not known well.
     ///
     /// wasmtime shows as many frames as `Config::wasm_backtrace_max_frames` says, 20 if it says

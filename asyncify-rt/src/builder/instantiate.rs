@@ -2,7 +2,7 @@
 
 use wasmtime::{Instance, Store, Trap};
 
-use super::Builder;
+use super::{Builder, Settings};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Builder<T> {
         let (module, mut linker) = (self.module, self.linker);
         self.imports.add_to_linker(&mut linker)?;
         let instrumented =
-            link::check_instrumentation(&module, &self.imports, self.trust_instrumentation);
+            link::check_instrumentation(&module, &self.imports, self.settings.trusts);
         let mut store = Store::new(module.wasmtime().engine(), State::new(&module, self.data));
         if let Some(limits) = self.settings.store_limits.clone() {
             store.data_mut().rt.store_limits = limits;
@@ -71,8 +71,13 @@ impl<T: Send + 'static> Builder<T> {
         let budget = self.settings.budget;
         budget.check(&store)?;
         budget.open(&mut store);
-        for link in self.link_with_store {
-            link(&mut linker, &mut store).map_err(|source| Error::Instantiate { source })?;
+        let mut settings = self.settings;
+        if !self.link_with_store.is_empty() {
+            let before = link::reachable(&module, &linker, &mut store);
+            for link in self.link_with_store {
+                link(&mut linker, &mut store).map_err(|source| Error::Instantiate { source })?;
+            }
+            settings.has_others = link::reachable(&module, &linker, &mut store) != before;
         }
         link::define_memory(&module, &mut linker, &mut store)?;
         if self.trap_unknown {
@@ -93,7 +98,7 @@ impl<T: Send + 'static> Builder<T> {
                     .unwrap_or_else(|| link::instantiation(error)),
             }
         })?;
-        link::assemble(&module, store, instance, self.settings, self.call_state)
+        link::assemble(&module, store, instance, settings, self.call_state)
     }
 }
 
@@ -154,7 +159,8 @@ impl Builder<()> {
             store.limiter(|state| &mut state.rt.store_limits);
         }
         self.settings.budget.check(&store)?;
-        link::assemble(&module, store, instance, self.settings, None)
+        let settings = Settings { has_others: true, ..self.settings };
+        link::assemble(&module, store, instance, settings, None)
     }
 }
 

@@ -126,7 +126,7 @@ fn tell<'i>(rt: &Runtime, fault: Fault, import: impl FnOnce() -> (&'i str, &'i s
         Fault::RanOn => {
             let suspended = rt.run.suspended.as_ref().map(|pending| pending.import());
             let suspended = suspended.unwrap_or_default();
-            Error::FrameNotInstrumented { function, import, suspended }
+            Error::FrameNotInstrumented { function, import, suspended, causes: String::new() }
         }
         Fault::Astray => astray(rt, (module, name)),
         Fault::Refused(MaySuspend::PlainExport) => Error::MustNotSuspend { function, import },

@@ -5,7 +5,7 @@ use super::Error;
 impl Error {
     #[cold]
     pub(crate) fn out_of_step(reason: String) -> Self {
-        Self::StateOutOfStep { function: String::new(), reason }
+        Self::StateOutOfStep { function: String::new(), reason, causes: String::new() }
     }
 
     pub(crate) fn limit(what: &'static str, limit: u64) -> Self {
@@ -52,6 +52,17 @@ impl Error {
             && function.is_empty()
         {
             called.clone_into(function);
+        }
+        self
+    }
+
+    /// Says what may be the matter, where that was not known when it happened.
+    pub(crate) fn with_causes(mut self, guess: &str) -> Self {
+        if let Self::StateOutOfStep { causes, .. } | Self::FrameNotInstrumented { causes, .. } =
+            &mut self
+            && causes.is_empty()
+        {
+            guess.clone_into(causes);
         }
         self
     }

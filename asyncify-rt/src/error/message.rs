@@ -6,6 +6,9 @@ use super::Error;
 use super::name::{Command, Name, Text};
 use super::text::{Frames, Names, lines, meant, subject};
 
+/// Why a function is left out, and the way out.
+const LISTS: &str = "a list left it out of the instrumentation; instrument the original module without `asyncify-ignore-indirect` and `asyncify-removelist`, or name all such functions in `asyncify-addlist` or `asyncify-onlylist`";
+
 impl fmt::Display for Error {
     #[allow(clippy::too_many_lines, reason = "a sentence for each variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,6 +72,30 @@ impl fmt::Display for Error {
                 subject(functions, "call"),
                 Command(wasm_opt_args)
             ),
+            Self::LeftOut { functions, import: None } => write!(
+                f,
+                "{} what is instrumented, and cannot be unwound with it: a suspension there would give wrong answers, as {LISTS}; if nothing that waits is called there, use `Builder::trust_instrumentation`",
+                subject(functions, "call")
+            ),
+            Self::LeftOut { functions, import: Some(import) } => write!(
+                f,
+                "{} suspends, and was reached through {}, which cannot be unwound: {LISTS}",
+                Name(import),
+                Names(functions)
+            ),
+            Self::DrivesAsyncify { import, functions } => write!(
+                f,
+                "{} suspends, and was reached through {}: this guest drives Asyncify itself there, and its own frames can be unwound no further; let it wait where none of these is on the stack",
+                Name(import),
+                Names(functions)
+            ),
+            Self::OtherInstance { import, functions, module } => {
+                write!(f, "{} suspends, and was reached through {} of another instance", Name(import), Names(functions))?;
+                if let Some(module) = module {
+                    write!(f, ", of the module {}", Name(module))?;
+                }
+                f.write_str(" in the guest's store, whose frames cannot be unwound with the guest's; make that instance a guest of its own, and call it from an async import")
+            }
             Self::Imports(mismatches) => super::mismatch::describe(mismatches, f),
             Self::Exports { interface, mismatches } => write!(
                 f,
@@ -153,12 +180,13 @@ impl fmt::Display for Error {
                     Name(function)
                 )
             }
-            Self::FrameNotInstrumented { function, import, suspended } => write!(
+            Self::FrameNotInstrumented { function, import, suspended, causes } => write!(
                 f,
-                "{} reached import {} while its stack was unwound: a function on the way to {} is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`",
+                "{} reached import {} while its stack was unwound: a function on the way to {} ran on; it may be that {}",
                 Name(function),
                 Name(import),
-                Name(suspended)
+                Name(suspended),
+                Text(causes)
             ),
             Self::HostFrame { import } => write!(
                 f,
@@ -176,11 +204,12 @@ impl fmt::Display for Error {
                 Name(function),
                 Name(import)
             ),
-            Self::StateOutOfStep { function, reason } => write!(
+            Self::StateOutOfStep { function, reason, causes } => write!(
                 f,
-                "{}: {}; a function on the way is not instrumented, or the guest drives Asyncify itself",
+                "{}: {}; it may be that {}",
                 Name(function),
-                Text(reason)
+                Text(reason),
+                Text(causes)
             ),
             Self::Busy => f.write_str("the guest is busy; await the call, or try again later"),
             Self::Reentered => f.write_str(

@@ -39,7 +39,7 @@ impl Role {
     }
 
     /// The value that the function sets the state to.
-    fn sets(self) -> Option<i32> {
+    pub(super) fn sets(self) -> Option<i32> {
         match self {
             Self::StartUnwind => Some(1),
             Self::StartRewind => Some(2),
@@ -90,10 +90,11 @@ impl<'a> Asyncify<'a> {
         self.roles.iter().find(|(found, ..)| *found == role).map(|(_, name, _)| *name)
     }
 
-    /// Whether `function` is one of Asyncify's own that set the state.
-    pub(super) fn sets(&self, function: u32) -> bool {
+    /// What `function` does, if it is one of Asyncify's own that set the state.
+    pub(super) fn sets(&self, function: u32) -> Option<Role> {
         let mut roles = self.roles.iter();
-        roles.any(|(role, _, index)| *index == function && role.sets().is_some())
+        let found = roles.find(|(role, _, index)| *index == function && role.sets().is_some());
+        found.map(|(role, ..)| *role)
     }
 
     /// Whether the module leaves the state alone, outside of bodies: no one else can reach the
@@ -101,10 +102,10 @@ impl<'a> Asyncify<'a> {
     pub(super) fn is_sealed(&self, parsed: &Parsed<'_>) -> bool {
         let is_role = |name| self.roles.iter().any(|(_, role, _)| *role == name);
         parsed.global(self.globals.state).is_some_and(|global| global.import.is_none())
-            && parsed.referenced.iter().all(|function| !self.sets(*function))
+            && parsed.referenced.iter().all(|function| self.sets(*function).is_none())
             && parsed
                 .exported(ExternalKind::Func)
-                .all(|(name, function)| is_role(name) || !self.sets(function))
+                .all(|(name, function)| is_role(name) || self.sets(function).is_none())
     }
 
     /// Whether `function` is one of Asyncify's own.

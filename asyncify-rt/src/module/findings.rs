@@ -7,10 +7,11 @@ use super::found::{
     Allocator, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackGuard,
     StackPointer,
 };
+use super::functions::{Callers, Functions, Tables};
 use crate::error::{Error, Result};
 
 /// Starts what [`Findings::to_bytes`] makes. A change of the types below is a new number.
-const MAGIC: &[u8] = b"asyncify findings 3\n";
+const MAGIC: &[u8] = b"asyncify findings 4\n";
 
 /// What a module's preparation found.
 ///
@@ -52,51 +53,11 @@ pub struct Findings {
     pub(super) mutable_globals: Vec<MutableGlobal>,
     pub(super) added_exports: Vec<String>,
     pub(super) callers: Callers,
-    pub(super) instrumented: Instrumented,
-}
-
-/// The functions that look at Asyncify's state: a bit for each, by its index.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Instrumented(Vec<u8>);
-
-impl FromIterator<u32> for Instrumented {
-    fn from_iter<I: IntoIterator<Item = u32>>(functions: I) -> Self {
-        let mut bits = Vec::new();
-        for function in functions {
-            let byte = function as usize / 8;
-            if bits.len() <= byte {
-                bits.resize(byte + 1, 0);
-            }
-            bits[byte] |= 1 << (function % 8);
-        }
-        Self(bits)
-    }
-}
-
-/// Functions that call on without looking at Asyncify's state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Callers {
-    /// The names of all functions below; those refer to them by position, because one function
-    /// may call many imports.
-    pub(super) names: Vec<String>,
-    pub(super) of_imports: Vec<ImportCallers>,
-    pub(super) of_instrumented: Vec<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ImportCallers {
-    pub(super) module: String,
-    pub(super) name: String,
-    pub(super) callers: Vec<u32>,
-}
-
-impl Callers {
-    fn names<'a>(&'a self, positions: &'a [u32]) -> impl Iterator<Item = &'a str> {
-        positions
-            .iter()
-            .filter_map(|position| self.names.get(usize::try_from(*position).ok()?))
-            .map(String::as_str)
-    }
+    /// The functions that can be unwound.
+    pub(super) instrumented: Functions,
+    /// Those that let frames be rewound or take up where they were unwound, by themselves.
+    pub(super) scheduling: Functions,
+    pub(super) tables: Tables,
 }
 
 impl Findings {
@@ -293,10 +254,19 @@ impl Findings {
         &self.added_exports
     }
 
-    /// Functions that call an instrumented function, and never look at Asyncify's state.
+    /// Functions that were left out of the instrumentation: they call an instrumented function, and
+    /// cannot be unwound with it.
     ///
-    /// If what they call suspends, they run on with a wrong answer. At most 32 are listed, by
-    /// name where the module gives one. The list is empty if the module is not instrumented.
+    /// Binaryen leaves no such function out unless one of its lists says so. If what they call
+    /// suspends, they run on with a wrong answer, and once more from the start. One of them may look
+    /// at Asyncify's state, where a function that does was inlined into it; but it does something
+    /// before it looks. At most 32 are listed, by name where the module gives one. The list is empty
+    /// if the module is not instrumented.
+    ///
+    /// Functions that drive Asyncify themselves are not in it (see [`driving`](Self::driving)), nor
+    /// are callers of imports (see [`uninstrumented_callers`](Self::uninstrumented_callers)) and
+    /// those that call through a table alone: whether that leads to a function that suspends cannot
+    /// be told. [`Builder::check_frames`](crate::Builder::check_frames) does when it happens.
     ///
     /// ```
     /// # use asyncify::Prepared;
@@ -308,18 +278,91 @@ impl Findings {
     /// ```
     #[must_use]
     pub fn uninstrumented(&self) -> Vec<&str> {
-        self.callers.names(&self.callers.of_instrumented).collect()
+        self.callers.names(&self.callers.left_out).collect()
     }
 
-    /// Whether the function with this index looks at Asyncify's state, so that it can be unwound.
     /// Where the module's data lies.
     pub(crate) fn constants(&self) -> &Constants {
         &self.constants
     }
 
+    /// Functions that drive Asyncify themselves, as schedulers of green threads do: they set its
+    /// state, or call the functions that do.
+    ///
+    /// Such a guest switches its own tasks as it likes. But frames are unwound no further than to
+    /// its scheduler, so an import can wait only where none of these is on the stack. At most 32 are
+    /// listed.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # let wasm = std::fs::read(GUEST).unwrap();
+    /// let prepared = Prepared::new(wasm)?;
+    /// assert!(prepared.findings().driving().is_empty());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
+    #[must_use]
+    pub fn driving(&self) -> Vec<&str> {
+        self.callers.names(&self.callers.driving).collect()
+    }
+
+    /// Functions that call through a table and cannot be unwound: the module was instrumented with
+    /// `asyncify-ignore-indirect` or a list. Nothing that waits may be reached through them. At most
+    /// 32 are listed.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/guests/yielding.wasm");
+    /// # let wasm = std::fs::read(GUEST).unwrap();
+    /// let prepared = Prepared::new(wasm)?;
+    /// assert!(prepared.findings().indirect_callers().is_empty());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
+    #[must_use]
+    pub fn indirect_callers(&self) -> Vec<&str> {
+        self.callers.names(&self.callers.indirect).collect()
+    }
+
+    /// Whether the module itself changes a table of functions.
+    ///
+    /// A call that is resumed calls through the table again, by the number it had. If another
+    /// function stands there by then, that one goes on with the first one's frames, and the answer
+    /// is wrong. So an entry that a parked call went through must stay what it is.
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new("(module (table 1 funcref) (func (table.set (i32.const 0) (ref.null func))))")?;
+    /// assert!(prepared.findings().changes_table());
+    /// assert!(!prepared.findings().shares_table());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
+    #[must_use]
+    pub fn changes_table(&self) -> bool {
+        self.tables.changed
+    }
+
+    /// Whether others can change a table of functions, as it is exported or imported: see
+    /// [`changes_table`](Self::changes_table).
+    ///
+    /// ```
+    /// # use asyncify::Prepared;
+    /// let prepared = Prepared::new(r#"(module (table (export "callbacks") 1 funcref))"#)?;
+    /// assert!(prepared.findings().shares_table());
+    /// # Ok::<(), asyncify::Error>(())
+    /// ```
+    #[must_use]
+    pub fn shares_table(&self) -> bool {
+        self.tables.shared
+    }
+
+    /// Whether the function with this index can be unwound.
     pub(crate) fn is_instrumented(&self, function: u32) -> bool {
-        let byte = self.instrumented.0.get(function as usize / 8);
-        byte.is_some_and(|byte| byte & 1 << (function % 8) != 0)
+        self.instrumented.contains(function)
+    }
+
+    /// Whether the function with this index is one that frames are unwound up to by the guest.
+    pub(crate) fn schedules(&self, function: u32) -> bool {
+        self.scheduling.contains(function)
     }
 
     /// Functions that call one of the imports `suspending`, given by module and name, and do not

@@ -9,8 +9,8 @@ use std::ops::Range;
 use wasmparser::{
     CompositeInnerType, ConstExpr, DataKind, DataSectionReader, ElementItems, ExternalKind,
     FuncType, FunctionBody, GlobalType, ImportSectionReader, Imports, KnownCustom, MemoryType,
-    Name, NameSectionReader, Operator, Parser, Payload, TableInit, TypeRef, TypeSectionReader,
-    ValType,
+    Name, NameSectionReader, Operator, Parser, Payload, TableInit, TableType, TypeRef,
+    TypeSectionReader, ValType,
 };
 
 use super::PointerWidth;
@@ -67,6 +67,9 @@ pub(super) struct Parsed<'a> {
     functions: Vec<u32>,
     pub(super) memories: Vec<Memory<'a>>,
     pub(super) globals: Vec<Global<'a>>,
+    /// Of each table, whether it holds functions.
+    tables: Vec<bool>,
+    imports_table: bool,
     pub(super) exports: Vec<Export<'a>>,
     pub(super) sections: Vec<Section<'a>>,
     pub(super) data_start: DataStart,
@@ -88,6 +91,8 @@ impl<'a> Parsed<'a> {
             functions: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
+            tables: Vec::new(),
+            imports_table: false,
             exports: Vec::new(),
             sections: Vec::new(),
             data_start: DataStart::Empty,
@@ -157,7 +162,9 @@ impl<'a> Parsed<'a> {
             }
             Payload::TableSection(section) => {
                 for table in section {
-                    if let TableInit::Expr(expr) = table.map_err(invalid)?.init {
+                    let table = table.map_err(invalid)?;
+                    self.tables.push(holds_functions(&table.ty));
+                    if let TableInit::Expr(expr) = table.init {
                         self.refer(&expr)?;
                     }
                 }
@@ -211,7 +218,11 @@ impl<'a> Parsed<'a> {
                 TypeRef::Global(ty) => {
                     self.globals.push(Global { ty, import: Some(origin), start: None });
                 }
-                TypeRef::Table(_) | TypeRef::Tag(_) => {}
+                TypeRef::Table(ty) => {
+                    self.imports_table |= holds_functions(&ty);
+                    self.tables.push(holds_functions(&ty));
+                }
+                TypeRef::Tag(_) => {}
             }
         }
         Ok(())
@@ -295,6 +306,16 @@ impl<'a> Parsed<'a> {
         })
     }
 
+    pub(super) fn holds_functions(&self, table: u32) -> bool {
+        usize::try_from(table).is_ok_and(|table| self.tables.get(table) == Some(&true))
+    }
+
+    /// Whether others can change a table of functions: it is imported, or exported.
+    pub(super) fn shares_table(&self) -> bool {
+        let mut exported = self.exported(ExternalKind::Table);
+        self.imports_table || exported.any(|(_, table)| self.holds_functions(table))
+    }
+
     pub(super) fn function_type(&self, function: u32) -> Option<&FuncType> {
         let ty = *self.functions.get(usize::try_from(function).ok()?)?;
         self.types.get(usize::try_from(ty).ok()?)?.as_ref()
@@ -347,6 +368,10 @@ pub(super) fn short_body<'a>(body: &FunctionBody<'a>, limit: usize) -> Option<Ve
         return None;
     }
     body.get_operators_reader().ok()?.into_iter().collect::<Result<_, _>>().ok()
+}
+
+fn holds_functions(table: &TableType) -> bool {
+    !table.element_type.is_extern_ref()
 }
 
 /// The value of an expression that is one constant.

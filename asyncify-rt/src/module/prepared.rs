@@ -168,6 +168,8 @@ impl Prepared {
             added_exports: exports.added(),
             callers: scan.callers,
             instrumented: scan.instrumented,
+            scheduling: scan.scheduling,
+            tables: scan.tables,
         };
         Ok(Self { wasm, findings })
     }

@@ -297,6 +297,9 @@ pub(crate) fn guest_with(desk: &Desk, fields: &str) -> Guest {
     instantiate(&module, desk.imports(&engine))
 }
 
+/// What may always be the matter where guest and host disagree.
+pub(crate) const HINT: &str = "a function that was linked by hand called the guest on the way, or that a later tool changed what Binaryen instrumented";
+
 /// A module of [`by_hand`].
 pub(crate) fn module(engine: &Engine, fields: &str) -> Module {
     Module::new(engine, by_hand(fields)).unwrap()

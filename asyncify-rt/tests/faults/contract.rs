@@ -6,12 +6,11 @@ use std::sync::Arc;
 use wasmtime::{Engine, FuncType, ValType};
 
 use crate::common::{
-    Desk, RUN, WAIT, assert_error, block_on, call, ends, fails, guest_with, import, module, park,
-    ran, trust,
+    Desk, HINT, RUN, WAIT, assert_error, block_on, call, ends, fails, guest_with, import, module,
+    park, ran, trust,
 };
 
-/// The end of each `StateOutOfStep`.
-const HINT: &str = "a function on the way is not instrumented, or the guest drives Asyncify itself";
+const MEDDLES: &str = "the guest waited below `meddles`, which drive Asyncify themselves, that ";
 
 static LOG: ImportInfo = ImportInfo::new::<Direct, i32>(
     "env",
@@ -29,10 +28,15 @@ fn define_log(imports: &mut AsyncImports<()>) {
 
 /// The call ends because guest and host disagree, for this reason.
 fn is_out_of_step(call: &mut Call<(i32,)>, function: &str, reason: &str) {
+    is_out_of_step_as(call, function, reason, "");
+}
+
+/// As [`is_out_of_step`], where the guest itself gives another cause to think of.
+fn is_out_of_step_as(call: &mut Call<(i32,)>, function: &str, reason: &str, cause: &str) {
     assert_error!(
         fails(call),
         Error::StateOutOfStep { function: named, .. } if named == function,
-        format!("`{function}`: {reason}; {HINT}")
+        format!("`{function}`: {reason}; it may be that {cause}{HINT}")
     );
 }
 
@@ -87,9 +91,9 @@ fn runs_on_into(name: &str) {
     let reached = format!("env.{name}");
     assert_error!(
         fails(&mut call(&guest, "outer", 5)),
-        Error::FrameNotInstrumented { function, import, suspended }
+        Error::FrameNotInstrumented { function, import, suspended, .. }
             if (&**function, &**import, &**suspended) == ("outer", &*reached, "env.wait"),
-        format!("`outer` reached import `{reached}` while its stack was unwound: a function on the way to `env.wait` is not instrumented for it; name that import in `--pass-arg=asyncify-imports@…`, and use no `ignore-indirect` and no `removelist`")
+        format!("`outer` reached import `{reached}` while its stack was unwound: a function on the way to `env.wait` ran on; it may be that it waited below `outer`, left out of the instrumentation, that {HINT}")
     );
     assert_eq!(desk.asked(), [5], "the other import does nothing");
     assert_eq!(desk.dropped(), 1);
@@ -232,12 +236,15 @@ fn an_import_that_is_reached_before_all_frames_are_back_is_told() {
           (local.set $answer (call $wait (local.get $x)))
           (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
           (local.get $answer))"#;
-    let guest = guest_with(&desk, fields);
-    resumes_out_of_step(
-        &desk,
-        &guest,
+    let guest = trusted(&desk, "", fields);
+    let mut parked = call(&guest, "early", 5);
+    park(&mut parked);
+    desk.answer(5);
+    is_out_of_step_as(
+        &mut parked,
         "early",
         "not all frames were rewound before `env.wait` was reached",
+        "it waited below `early`, left out of the instrumentation, that ",
     );
     recovers(&desk, &guest);
 }
@@ -257,7 +264,7 @@ fn a_guest_that_writes_its_own_state_in_a_call_from_the_host_is_told() {
             assert_error!(
                 error,
                 Error::StateOutOfStep { function, .. } if function == "meddles",
-                format!("`meddles`: Asyncify's state is not `Normal`, as the host left it; {HINT}")
+                format!("`meddles`: Asyncify's state is not `Normal`, as the host left it; it may be that {MEDDLES}{HINT}")
             );
         }
         recovers(&desk, &guest);
@@ -275,10 +282,11 @@ fn a_guest_that_writes_its_own_state_is_told() {
                  (global.set $state (i32.const {state})) (i32.const 0))"#
         );
         let guest = guest_with(&desk, &fields);
-        is_out_of_step(
+        is_out_of_step_as(
             &mut call(&guest, "meddles", 0),
             "meddles",
             "Asyncify's state is not `Normal`, as the host left it",
+            MEDDLES,
         );
         recovers(&desk, &guest);
     }
@@ -297,11 +305,12 @@ fn unwinds(also: &str) -> String {
 #[test]
 fn a_guest_that_ends_the_unwinding_itself_is_told() {
     let desk = Desk::new();
-    let guest = guest_with(&desk, &unwinds("(global.set $state (i32.const 0))"));
-    is_out_of_step(
+    let guest = trusted(&desk, "", &unwinds("(global.set $state (i32.const 0))"));
+    is_out_of_step_as(
         &mut call(&guest, "unwinds", 5),
         "unwinds",
         "Asyncify's state is not `Unwinding`, as the host left it",
+        "the guest waited below `unwinds`, which drive Asyncify themselves, that ",
     );
     recovers(&desk, &guest);
 }
@@ -309,11 +318,12 @@ fn a_guest_that_ends_the_unwinding_itself_is_told() {
 #[test]
 fn frames_that_end_below_the_window_are_told() {
     let desk = Desk::new();
-    let guest = guest_with(&desk, &unwinds("(i32.store (global.get $data) (i32.const 0))"));
-    is_out_of_step(
+    let guest = trusted(&desk, "", &unwinds("(i32.store (global.get $data) (i32.const 0))"));
+    is_out_of_step_as(
         &mut call(&guest, "unwinds", 5),
         "unwinds",
         "the frames end at 0x0, outside the window",
+        "it waited below `unwinds`, left out of the instrumentation, that ",
     );
     recovers(&desk, &guest);
 }
@@ -321,7 +331,7 @@ fn frames_that_end_below_the_window_are_told() {
 #[test]
 fn frames_that_end_far_beyond_the_window_are_an_overflow() {
     let desk = Desk::new();
-    let guest = guest_with(&desk, &unwinds("(i32.store (global.get $data) (i32.const -16))"));
+    let guest = trusted(&desk, "", &unwinds("(i32.store (global.get $data) (i32.const -16))"));
     let error = fails(&mut call(&guest, "unwinds", 5));
     assert!(matches!(error, Error::WindowTooSmall { poisoned: true, .. }), "{error:?}");
     assert!(block_on(guest.is_poisoned()).unwrap());

@@ -27,6 +27,7 @@ const OUTER: &str = r#"
 /// `repeat(n)` calls `env.inside(x)` n times, each with the answer to the one before, from 0 on.
 const REPEAT: &str = r#"
     (func (export "repeat") (param $n i32) (result i32) (local $x i32)
+      (if REWINDING (then unreachable))
       (loop $again
         (local.set $x (call $inside (local.get $x)))
         (if UNWINDING (then unreachable))

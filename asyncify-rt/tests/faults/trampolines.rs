@@ -59,7 +59,8 @@ fn fails_when_resumed(guest: &Guest, desk: &Desk) {
 #[test]
 fn a_trap_while_frames_leave_ends_the_unwinding() {
     let desk = Desk::new();
-    let inner = "(local.set $answer (call $wait (i32.const 4)))
+    let inner = "(if REWINDING (then unreachable))
+        (local.set $answer (call $wait (i32.const 4)))
         (if UNWINDING (then unreachable))
         (local.get $answer)";
     let guest = guest(&desk, inner);

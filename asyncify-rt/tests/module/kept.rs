@@ -39,7 +39,7 @@ fn prepared_modules_and_findings_can_be_kept() {
 fn the_kept_form_is_that_of_its_version() {
     let global = r"(global $__stack_pointer (mut i32) (i32.const 64))";
     let bytes = findings(&format!(r#"(module (memory (export "m") 1) {global})"#)).to_bytes();
-    let expected = b"asyncify findings 3\n\0\0\x01\x01m\0\0\x0f__stack_pointer\0\x0f__stack_pointer\0\x01\0\x40\0\0\0\0\0\x01\0\x0f__stack_pointer\x01\x0f__stack_pointer\0\x01\x0f__stack_pointer\0\0\0\0";
+    let expected = b"asyncify findings 4\n\0\0\x01\x01m\0\0\x0f__stack_pointer\0\x0f__stack_pointer\0\x01\0\x40\0\0\0\0\0\x01\0\x0f__stack_pointer\x01\x0f__stack_pointer\0\x01\x0f__stack_pointer\0\0\0\0\0\0\0\0\0";
     assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
 

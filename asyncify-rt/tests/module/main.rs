@@ -343,7 +343,7 @@ fn allocators_and_initializers_are_found_by_name_and_type() {
 #[test]
 fn callers_that_do_not_look_at_the_state_are_listed() {
     let fields = r#"(import "env" "sleep" (func $sleep)) (import "env" "log" (func $log)) (memory 1)
-        (func $good call $sleep (drop (global.get $state)))
+        (func $good (drop (global.get $state)) call $sleep (drop (global.get $state)))
         (func $bad call $sleep call $log call $log)
         (func (export "run") call $sleep call $good call $good)
         (func call $log call $bad)
