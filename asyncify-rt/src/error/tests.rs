@@ -4,6 +4,7 @@ use super::{Error, ImportMismatch};
 
 /// The variant after `error` in the order of their declaration, each of its texts `text`. The
 /// compiler tells of a new one.
+#[allow(clippy::too_many_lines, reason = "an arm for each variant")]
 fn next(error: Option<&Error>, text: &str) -> Option<Error> {
     let s = || text.to_owned();
     let names = || vec![s(); 20];
@@ -14,7 +15,9 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
     let (function, source) = (s(), || std::io::Error::other(s()));
     Some(match error {
         None => Error::File { path: s(), source: source() },
-        Some(Error::File { .. }) => Error::InvalidModule { source: Box::new(source()) },
+        Some(Error::File { .. }) => {
+            Error::InvalidModule { file: Some(s()), source: Box::new(source()) }
+        }
         Some(Error::InvalidModule { .. }) => Error::StalePrepared { reason: s() },
         Some(Error::StalePrepared { .. }) => Error::NotInstrumented {
             suspending: names(),
@@ -33,7 +36,19 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
         Some(Error::SharedMemory) => {
             Error::UninstrumentedCaller { import: s(), functions: names(), wasm_opt_args: s() }
         }
-        Some(Error::UninstrumentedCaller { .. }) => Error::Imports(mismatches()),
+        Some(Error::UninstrumentedCaller { .. }) => {
+            Error::LeftOut { functions: names(), import: None }
+        }
+        Some(Error::LeftOut { import: None, .. }) => {
+            Error::LeftOut { functions: names(), import: Some(s()) }
+        }
+        Some(Error::LeftOut { import: Some(_), .. }) => {
+            Error::DrivesAsyncify { import: s(), functions: names() }
+        }
+        Some(Error::DrivesAsyncify { .. }) => {
+            Error::OtherInstance { import: s(), functions: names(), module: Some(s()) }
+        }
+        Some(Error::OtherInstance { .. }) => Error::Imports(mismatches()),
         Some(Error::Imports(_)) => Error::Exports { interface: s(), mismatches: names() },
         Some(Error::Exports { .. }) => {
             Error::NoSuchExport { kind: "function", name: s(), present: names() }
@@ -57,12 +72,14 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
             Error::ShadowStackOverflow { function, needed, size, in_region: true, source }
         }
         Some(Error::ShadowStackOverflow { .. }) => {
-            Error::FrameNotInstrumented { function, import: s(), suspended: s() }
+            Error::FrameNotInstrumented { function, import: s(), suspended: s(), causes: s() }
         }
         Some(Error::FrameNotInstrumented { .. }) => Error::HostFrame { import: s() },
         Some(Error::HostFrame { .. }) => Error::StartFunction { import: s() },
         Some(Error::StartFunction { .. }) => Error::MustNotSuspend { function, import: s() },
-        Some(Error::MustNotSuspend { .. }) => Error::StateOutOfStep { function, reason: s() },
+        Some(Error::MustNotSuspend { .. }) => {
+            Error::StateOutOfStep { function, reason: s(), causes: s() }
+        }
         Some(Error::StateOutOfStep { .. }) => Error::Busy,
         Some(Error::Busy) => Error::Reentered,
         Some(Error::Reentered) => Error::Poisoned { cause: s() },

@@ -63,7 +63,10 @@ fn assert_found(start: &str, stop: &str) {
         assert_eq!(functions, names.map(Some), "{wat}");
         let index = |export| {
             let globals = found.findings().mutable_globals();
-            globals.iter().find(|global| global.export() == export).map(|global| global.index())
+            globals
+                .iter()
+                .find(|global| global.export() == export)
+                .map(asyncify_rt::MutableGlobal::index)
         };
         assert_eq!((index(asyncify.data()), index(asyncify.state())), (Some(0), Some(1)), "{wat}");
         assert_eq!(asyncify.is_sealed(), !wat.contains("$shared"), "{wat}");
@@ -126,7 +129,7 @@ fn what_does_something_else_is_none_of_them() {
         "(global.set $data (local.get 0))",
     ] {
         let check = CHECKS[0];
-        let wat = module(&format!("{start} {check}"), &format!("{check}"), MINIFIED);
+        let wat = module(&format!("{start} {check}"), check, MINIFIED);
         assert!(findings(&wat).asyncify().is_none(), "{wat}");
     }
 }
