@@ -63,7 +63,8 @@ type LinkWithStore<T> = Box<
 #[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Settings {
     pub(crate) place: Place,
-    pub(crate) policy: StackPolicy,
+    /// `None` for what fits the guest's room.
+    pub(crate) policy: Option<StackPolicy>,
     pub(crate) region_size: Option<u64>,
     pub(crate) window_size: Option<u64>,
     pub(crate) stack_pointer: Option<StackPointerSetting>,

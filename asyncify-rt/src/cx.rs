@@ -11,6 +11,7 @@ use crate::guest::Guest;
 use crate::machine::MaySuspend;
 use crate::marshal::Slice;
 use crate::memory::{self, OutOfBounds};
+use crate::room::Wanted;
 use crate::state::{Runtime, State};
 
 /// A guest whose lock is held: what an import's marshalling and [`Guest::with`] are given.
@@ -220,7 +221,7 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     ///     let placed = cx.place(b"bytes")?;
     ///     assert_eq!(cx.read(placed.ptr, placed.len), Ok(&b"bytes"[..]));
     ///     // What was placed outside an import or an argument is yours to free.
-    ///     cx.free(placed.ptr)
+    ///     cx.free(placed)
     /// }).await?;
     /// # placed?;
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
@@ -231,27 +232,35 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
             size: bytes.len() as u64,
             reason: reason.to_owned(),
         };
-        let too_large = |_| no_room("it is too large for a 32-bit guest");
+        let too_large = |_| no_room("it is too large for a 32-bit guest; pass it in parts");
         let len = u32::try_from(bytes.len()).map_err(too_large)?;
         if len == 0 {
             return Ok(Slice { ptr: 0, len });
         }
-        let address = self.allocate("a value", len.into())?;
+        let address = self.allocate(Wanted::value(len))?;
         let Ok(ptr) = u32::try_from(address) else {
-            self.release(address)?;
-            return Err(no_room("its allocator answered an address above 4 GiB"));
+            self.release(address, len.into())?;
+            return Err(no_room(
+                "its allocator answered an address above 4 GiB; give a guest that takes text a 32-bit memory",
+            ));
         };
         if let Some(placed) = &mut self.rt().run.placed {
             placed.push(Slice { ptr, len });
         }
         let place = memory::slice_mut(self.memory_mut(), ptr.into(), len.into());
-        let outside = |_| no_room("its allocator answered an address outside the memory");
+        let outside = |_| {
+            no_room(
+                "its allocator answered an address outside the memory; see to the guest's allocator",
+            )
+        };
         place.map_err(outside)?.copy_from_slice(bytes);
         Ok(Slice { ptr, len })
     }
 
-    /// Gives memory back to the guest's allocator. Does nothing if the guest exports none, or one that
-    /// only allocates: [`Allocator::CabiRealloc`](crate::Allocator::CabiRealloc).
+    /// Gives memory back to the guest's allocator, by its own rule: by the pointer alone, or by the
+    /// pointer and the size that was asked for. Does nothing if the guest exports none, or one that
+    /// only allocates: [`Allocator::AllocateOnly`](crate::Allocator::AllocateOnly), and
+    /// [`Allocator::CabiRealloc`](crate::Allocator::CabiRealloc) without a `free`.
     ///
     /// # Errors
     /// If the guest's function traps.
@@ -263,12 +272,12 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     /// # let guest = Guest::builder(&module).instantiate().await?;
     /// guest.with(|cx| {
     ///     let placed = cx.place(b"bytes")?;
-    ///     cx.free(placed.ptr)
+    ///     cx.free(placed)
     /// }).await??;
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
-    pub fn free(&mut self, address: u32) -> Result<()> {
-        self.release(address.into())
+    pub fn free(&mut self, placed: Slice) -> Result<()> {
+        self.release(placed.ptr.into(), placed.len.into())
     }
 
     /// An export of the guest.
@@ -362,20 +371,6 @@ impl<'a, T: Send + 'static> GuestCx<'a, T> {
     pub fn store(&mut self) -> Result<StoreContextMut<'_, State<T>>> {
         cycle::settle(self)?;
         Ok(self.store.as_context_mut())
-    }
-
-    /// Frees what was placed for a call's arguments. A poisoned guest runs nothing any more.
-    pub(crate) fn free_all(&mut self, placed: &[Slice]) {
-        if !placed.is_empty() {
-            self.begin_budget();
-        }
-        for block in placed {
-            if self.rt().poison.is_some() {
-                return;
-            }
-            // A trap in there has poisoned the guest, which the next call is told.
-            let _ = self.free(block.ptr);
-        }
     }
 
     /// Gives what runs next the whole budget.

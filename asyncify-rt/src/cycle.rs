@@ -20,7 +20,7 @@ mod import;
 mod nested;
 
 pub(crate) use import::{Entered, enter_plain, enter_suspending, start_unwind};
-pub(crate) use nested::{is_unwinding, nested, through};
+pub(crate) use nested::{enter_trampoline, is_unwinding, leave_trampoline, nested, through};
 
 use std::sync::Arc;
 
@@ -108,13 +108,15 @@ where
         Ok(frame) => frame,
         Err(error) => {
             rt.parked.remove(key);
+            cx.return_window();
             return Err(error);
         }
     };
-    if let Some(values) = globals {
-        cx.put_back_call_globals(&values)?;
+    let globals = globals.map_or(Ok(()), |values| cx.put_back_call_globals(&values));
+    if let Err(error) = globals.and_then(|()| set_state(cx, Phase::Rewinding)) {
+        cx.return_window();
+        return Err(error.into());
     }
-    set_state(cx, Phase::Rewinding)?;
     let rt = cx.rt();
     rt.run.key = Some(key);
     rt.run.resuming = Some(resuming);
@@ -131,8 +133,9 @@ fn put_back<T: Send + 'static>(cx: &mut GuestCx<'_, T>, key: Key, unwound: u64) 
     let (memory, rt) = cx.memory_and_runtime();
     if let Some(record) = rt.parked.get(key) {
         let (unwound, copied) = record.parts();
-        rt.window.fill(memory, unwound)?;
+        // A window that is borrowed may stand on the guest's stack: it comes last, and goes first.
         record.shadow.fill(memory, copied)?;
+        rt.window.fill(memory, unwound)?;
     }
     Ok(())
 }
@@ -301,6 +304,7 @@ fn give_up<T: Send + 'static>(cx: &mut GuestCx<'_, T>, frame: Frame) -> Result<(
     run.ended.extend(run.suspended.take());
     run.ended.extend(run.resuming.take().map(|resuming| resuming.pending));
     let resumed = run.key.is_some();
+    cx.return_window();
     cx.abandon_stack(frame, resumed)?;
     force_state(cx, Phase::Normal)
 }
@@ -418,9 +422,9 @@ fn interpret<T: Send + 'static>(
         None => Error::Host { function, source, poisons: false },
         Some(Trap::StackOverflow) => Error::StackOverflow { function, frames, source },
         Some(Trap::MemoryOutOfBounds)
-            if unwinding && let Some((needed, size)) = cx.overflow_at_memory_end() =>
+            if unwinding && let Some(overflow) = cx.overflow_at_memory_end() =>
         {
-            Error::WindowTooSmall { function, needed, size, poisoned: false }
+            overflow
         }
         Some(Trap::UnreachableCodeReached) if let Some(overrun) = cx.overrun() => {
             let Overrun { needed, size, in_region } = overrun;

@@ -1,5 +1,6 @@
 //! Every way in which loading, linking or calling a guest can fail.
 
+mod allocator;
 mod causes;
 mod kind;
 mod message;
@@ -209,7 +210,7 @@ pub enum Error {
         what: &'static str,
         /// Bytes that were asked for.
         size: u64,
-        /// Why they could not be had.
+        /// Why they could not be had, and what helps.
         reason: String,
     },
 
@@ -407,6 +408,14 @@ pub enum Error {
         frames: Vec<String>,
         /// The trap, with the guest's backtrace. It downcasts to `wasmtime::Trap`.
         source: BoxError,
+    },
+
+    /// A function of the guest's allocator did not end well.
+    Allocator {
+        /// The export that was called, or the import, on whose behalf it ran.
+        function: String,
+        /// What it ended with. It names the allocator's function.
+        source: Box<Error>,
     },
 
     /// A host function ended the call with an error of its own.

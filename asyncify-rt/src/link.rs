@@ -24,6 +24,7 @@ use crate::module::{Allocator, Findings, MemoryFinding, Module, MutableGlobal, S
 use crate::room::Room;
 use crate::shadow_stack::{Guard, Pointer, ShadowStack, StackPolicy};
 use crate::state::State;
+use crate::window::Window;
 
 pub(crate) fn instantiation(error: wasmtime::Error) -> Error {
     Error::Instantiate { source: error.into() }
@@ -209,7 +210,7 @@ pub(crate) fn assemble<T: Send + 'static>(
     let holder = Arc::clone(&store.data().rt.holder);
     let mail = Arc::clone(&store.data().rt.mail);
     let budget = settings.budget.if_any();
-    let turns = (settings.policy == StackPolicy::Exclusive).then(Arc::default);
+    let turns = (settings.policy == Some(StackPolicy::Exclusive)).then(Arc::default);
     let whole = settings.check_frames;
     let others = settings.has_others && !settings.trusts;
     let drives = findings.drives() && !settings.trusts;
@@ -291,9 +292,15 @@ fn link_runtime<T: Send + 'static>(
     }
     rt.memory = memory;
     rt.exports = Arc::new(exports);
-    rt.stack =
-        ShadowStack::new(pointer, settings.policy, settings.region_size, findings.stack_bounds());
+    let room = Room::new(cx, settings.place, findings)?;
+    let borrows = room.is_nowhere();
+    let by_room = if borrows { StackPolicy::Copied } else { StackPolicy::Separate };
+    let policy = settings.policy.unwrap_or(by_room);
+    let rt = cx.rt();
+    rt.stack = ShadowStack::new(pointer, policy, settings.region_size, findings.stack_bounds());
     rt.limits = settings.limits;
+    rt.window = Window::new(findings.pointer_width(), borrows);
+    rt.window.share(policy == StackPolicy::Separate);
     if let Some(size) = settings.window_size {
         let limit = rt.limits.window_bytes;
         if size > limit {
@@ -306,7 +313,6 @@ fn link_runtime<T: Send + 'static>(
     rt.trap_poisons = !settings.trap_clears;
     rt.host_end_poisons = settings.host_end_poisons;
     rt.machine.may_suspend = MaySuspend::HostFrame;
-    let room = Room::new(cx, settings.place, findings)?;
     cx.rt().room = room;
     Ok(())
 }

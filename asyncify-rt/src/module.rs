@@ -5,6 +5,7 @@
 //! `sections` (the module anew). [`Prepared`] runs it, and [`Findings`] is what it leaves. Only
 //! `parse`, `exports`, `guard` and `sections` know the binary format.
 
+mod allocator;
 mod asyncify;
 mod body;
 mod collector;
@@ -28,11 +29,12 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, ExternType, ValType};
 
+pub use allocator::Allocator;
 pub(crate) use constants::Constants;
 pub use findings::Findings;
 pub use found::{
-    Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth,
-    StackGuard, StackPointer,
+    FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackGuard,
+    StackPointer,
 };
 pub use prepared::Prepared;
 

@@ -23,6 +23,7 @@ use crate::cx::GuestCx;
 use crate::error::{Error, Result, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
+use crate::room::Wanted;
 use above::Above;
 use limit::Limit;
 pub(crate) use limit::{Guard, Overrun};
@@ -32,7 +33,9 @@ pub(crate) use limit::{Guard, Overrun};
 /// Choose [`Separate`](Self::Separate) unless you know better: it is right for guests that keep
 /// pointers into parked frames, such as a queue whose nodes are local variables of those who
 /// wait. Choose [`Copied`](Self::Copied) for very many calls at once, or for a guest that checks
-/// its own stack.
+/// its own stack. Where there is no place for regions, neither an allocator that the guest exports
+/// nor one that you name with [`Builder::place`](crate::Builder::place), `Copied` is the default,
+/// and with `Separate` a call that needs a region ends with [`Error::NoRoom`].
 ///
 /// ```
 /// # use asyncify::{Guest, Module, wasmtime::Engine};
@@ -50,13 +53,15 @@ pub(crate) use limit::{Guard, Overrun};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackPolicy {
-    /// Frames stay where they are: a call that starts while another is parked on the guest's own
-    /// stack gets a region of its own. Pointers into parked frames stay good. A guest that checks
-    /// its stack against a fixed limit is wrong in a region.
+    /// The default where there is a place for regions. Frames stay where they are: a call that
+    /// starts while another is parked on the guest's own stack gets a region of its own. Pointers
+    /// into parked frames stay good. A guest that checks its stack against a fixed limit is wrong in
+    /// a region.
     #[default]
     Separate,
-    /// The call's bytes are copied out when it parks and back when it resumes: nothing stays in
-    /// the guest. A pointer into a parked call's stack is dead until that call resumes.
+    /// The default elsewhere. The call's bytes are copied out when it parks and back when it
+    /// resumes: nothing stays in the guest. A pointer into a parked call's stack is dead until that
+    /// call resumes.
     Copied,
     /// One call at a time, in the order they came: a call's turn lasts from its first run to its
     /// end, waits included, and nothing is moved meanwhile. For guests whose own collector looks
@@ -77,6 +82,8 @@ pub enum StackPolicy {
 const DEFAULT_REGION: u64 = 64 << 10;
 /// A region is never larger by itself.
 const LARGEST_REGION: u64 = 1 << 20;
+/// A region has no less.
+const LEAST_REGION: u64 = 1 << 10;
 
 /// The global that points to the shadow stack's top.
 #[derive(Clone, Debug, Default)]
@@ -194,7 +201,7 @@ impl ShadowStack {
     ) -> Self {
         let by_guest = main.as_ref().map_or(DEFAULT_REGION, |main| main.end - main.start);
         let by_guest = by_guest.min(LARGEST_REGION);
-        let region_size = region_size.unwrap_or(by_guest).clamp(1 << 10, u64::MAX - 15);
+        let region_size = region_size.unwrap_or(by_guest).clamp(LEAST_REGION, u64::MAX - 15);
         let region_size = region_size.next_multiple_of(16);
         let guard = match &pointer {
             Pointer::Known { guard, .. } => *guard,
@@ -432,7 +439,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let taken = taken.ok_or_else(|| Error::NoRoom {
             what: "a shadow stack region",
             size: stack.region_size,
-            reason: "there are as many as can be counted".to_owned(),
+            reason: "there are as many as can be counted; let fewer calls wait at once".to_owned(),
         })?;
         let in_use = stack.regions.len() - stack.free.len();
         let stats = &mut self.rt().stats;
@@ -443,7 +450,13 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     /// Makes at least one region. Grown memory comes in pages, which hold several small ones.
     fn make_regions(&mut self) -> Result<()> {
         let size = self.rt().stack.region_size;
-        let room = self.make_room("a shadow stack region", size)?;
+        let room = self.make_room(Wanted {
+            what: "a shadow stack region",
+            size,
+            least: LEAST_REGION.min(size),
+            parts: 1,
+            cure: "ask for less with `Builder::region_size`, take `StackPolicy::Copied`, which needs none, or name another place with `Builder::place`",
+        })?;
         let stack = &mut self.rt().stack;
         let mut low = room.start.next_multiple_of(16);
         // The first is as large as the room, less its alignment; it may be the only one.

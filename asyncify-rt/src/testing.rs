@@ -288,7 +288,7 @@ impl Mock {
     /// ```
     pub fn reserve(&self, len: u32) -> Result<Slice> {
         if len > self.memory_size {
-            let reason = format!("the mock's memory has {} bytes", self.memory_size);
+            let reason = format!("the mock's memory has {} bytes; ask for less", self.memory_size);
             return Err(Error::NoRoom { what: "a buffer", size: len.into(), reason });
         }
         self.place(vec![0; len as usize])

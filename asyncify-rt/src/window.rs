@@ -1,16 +1,28 @@
 //! The one window of a guest: where frames are unwound to, and rewound from.
 //!
 //! Nothing in the guest points into it between two runs, so it can be replaced by a larger one at
-//! any time.
+//! any time. It lies in memory that the guest's allocator gave or that the user named; where there
+//! is neither, it is [borrowed].
+
+mod borrowed;
+mod overflow;
+
+use std::ops::Range;
 
 use crate::abi::{HEADER, Struct};
 use crate::cx::GuestCx;
 use crate::error::{Error, Result, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
+use crate::room::Wanted;
+
+use borrowed::Loan;
 
 /// Bytes that a first window has for frames.
-pub(crate) const DEFAULT_SIZE: u64 = 64 << 10;
+const DEFAULT_SIZE: u64 = 64 << 10;
+
+/// No window has less.
+const LEAST: u64 = 64;
 
 pub(crate) struct Window {
     /// Where it lies; `None` before the first call parks.
@@ -23,14 +35,20 @@ pub(crate) struct Window {
     slack: u64,
     /// Bytes that the next window needs.
     wanted: u64,
+    /// Of a named range it takes no more than one of so many parts.
+    parts: u64,
     /// Whether its struct says that it is empty, as a rewinding has just been seen to leave it.
+    /// A borrowed one never is.
     is_open: bool,
+    /// If the guest lends its place.
+    loan: Option<Loan>,
 }
 
 impl Default for Window {
     fn default() -> Self {
         let width = PointerWidth::Memory32;
-        Self { base: None, width, size: 0, slack: 0, wanted: DEFAULT_SIZE, is_open: false }
+        let wanted = DEFAULT_SIZE;
+        Self { base: None, width, size: 0, slack: 0, wanted, parts: 1, is_open: false, loan: None }
     }
 }
 
@@ -47,9 +65,19 @@ pub(crate) enum Unwound {
 }
 
 impl Window {
+    /// A window for a guest whose addresses are as wide. It is borrowed, or has a place of its own.
+    pub(crate) fn new(width: PointerWidth, borrowed: bool) -> Self {
+        if borrowed { Self::borrowed(width) } else { Self { width, ..Self::default() } }
+    }
+
     /// Asks for `size` bytes from the first window on.
     pub(crate) fn want(&mut self, size: u64) {
-        self.wanted = size.max(64);
+        (self.wanted, self.parts) = (size.max(LEAST), 1);
+    }
+
+    /// Leaves most of a named range to regions, if they may be needed.
+    pub(crate) fn share(&mut self, with_regions: bool) {
+        self.parts = if with_regions { 4 } else { 1 };
     }
 
     /// Makes do with what there is, for want of more room: whether that is enough.
@@ -62,6 +90,12 @@ impl Window {
         (self.size, self.slack, self.wanted) = (size, all - size, size);
         self.close();
         true
+    }
+
+    /// All of what was made for it.
+    fn room(&self) -> Option<Range<u64>> {
+        let base = self.base?;
+        Some(base..base.saturating_add(HEADER).saturating_add(self.size).saturating_add(self.slack))
     }
 
     /// Forgets what was seen of it: a call begins, and the memory may be another.
@@ -82,13 +116,14 @@ impl Window {
     /// Puts a call's frames back, for a rewinding. There is room for them.
     pub(crate) fn fill(&mut self, memory: &mut [u8], frames: &[u8]) -> Thin<()> {
         self.close();
+        self.lend(memory, frames.len() as u64)?;
         self.put(memory, frames)
     }
 
     /// Takes the frames out, into `frames`, and leaves room for `more` bytes there.
     pub(crate) fn take(
         &mut self,
-        memory: &[u8],
+        memory: &mut [u8],
         limit: u64,
         frames: &mut Vec<u8>,
         more: usize,
@@ -112,6 +147,7 @@ impl Window {
         frames.clear();
         frames.reserve_exact(unwound.len() + more);
         frames.extend_from_slice(unwound);
+        self.give_back(memory, len);
         Ok(if len == 0 { Unwound::Nothing } else { Unwound::Frames })
     }
 
@@ -142,6 +178,9 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let limit = self.rt().limits.window_bytes;
         let window = &self.rt().window;
         let size = window.wanted.max(needed).min(limit.max(needed));
+        if window.loan.is_some() {
+            return self.borrow_window(size, needed);
+        }
         if window.base.is_some() && window.size >= size {
             return Ok(());
         }
@@ -150,24 +189,36 @@ impl<T: Send + 'static> GuestCx<'_, T> {
 
     #[cold]
     fn replace_window(&mut self, size: u64, needed: u64) -> Thin<()> {
-        let old = self.rt().window.base;
+        let old = self.rt().window.room();
         // Behind the frames lies as much again, up to a page, so that a near miss is told from
         // damage, and succeeds.
         let slack = size.min(64 << 10);
         let total = size.saturating_add(slack).saturating_add(HEADER);
-        let room = match self.make_room("the window", total) {
+        let window = &self.rt().window;
+        let wanted = Wanted {
+            what: "the window",
+            size: total,
+            least: needed.max(LEAST).saturating_add(HEADER),
+            parts: window.parts,
+            cure: "ask for less with `Builder::window_size`, or name another place with `Builder::place`",
+        };
+        let room = match self.make_room(wanted) {
             Ok(room) => room,
             Err(Error::NoRoom { .. }) if self.rt().window.stretch(needed) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         let base = room.start;
-        let slack = room.end.saturating_sub(base).saturating_sub(HEADER + size);
+        // Where there is less, as much of it is slack: what a call needs counts, not where it ends.
+        let all = room.end.saturating_sub(base).saturating_sub(HEADER);
+        let size = if all < size.saturating_add(slack) { (all / 2).max(needed) } else { size };
+        let slack = all.saturating_sub(size);
         if let Some(asyncify) = self.rt().asyncify {
             asyncify.set_data(&mut self.store, base).map_err(Error::engine)?;
-            self.rt().window.width = asyncify.width;
         }
         let window = &mut self.rt().window;
         (window.base, window.size, window.slack) = (Some(base), size, slack);
+        // Otherwise each suspension would ask for more again.
+        window.wanted = window.wanted.min(size);
         window.close();
         self.rt().stats.window_bytes = size;
         if let Some(old) = old {
@@ -194,29 +245,15 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             return Ok(());
         }
         let (memory, rt) = self.memory_and_runtime();
-        rt.window.put(memory, &[])
+        rt.window.unwind_into(memory, &[])
     }
 
     /// Whether a rewinding has taken all frames out again.
     pub(crate) fn is_window_empty(&mut self) -> Thin<bool> {
         let (memory, rt) = self.memory_and_runtime();
         let is_empty = rt.window.pos(memory)? == rt.window.start();
-        rt.window.is_open = is_empty;
+        rt.window.is_open = is_empty && rt.window.loan.is_none();
+        rt.window.give_back_all(memory);
         Ok(is_empty)
-    }
-
-    /// After a trap while unwinding: the bytes that were needed so far and the window's size, if
-    /// the frames ran out of the memory at whose end the window lies. Then nothing is damaged.
-    pub(crate) fn overflow_at_memory_end(&mut self) -> Option<(u64, u64)> {
-        let (memory, rt) = self.memory_and_runtime();
-        let (window, memory_size) = (&mut rt.window, memory.len() as u64);
-        let pos = window.pos(memory).ok()?;
-        let end = window.start().checked_add(window.size)?.checked_add(window.slack)?;
-        let needed = pos.checked_sub(window.start())?;
-        if end != memory_size || needed <= window.size {
-            return None;
-        }
-        window.wanted = needed.saturating_mul(2);
-        Some((needed, window.size))
     }
 }

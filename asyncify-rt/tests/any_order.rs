@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::task::Poll;
 
 use asyncify_rt::{
-    AsyncImports, Call, Guest, GuestCx, ImportResult, Module, StackPointer, StackPolicy,
+    AsyncImports, Call, Guest, GuestCx, ImportResult, Module, Place, StackPointer, StackPolicy,
 };
 use flight::answers::{indirect, operands, plain_sum, recurse, repeated, sum};
 use flight::{Gates, block_on, i32, poll, stack_pointer, unary, w};
@@ -19,6 +19,14 @@ struct Kind {
     functions: &'static [Function],
     /// Calls a function that does not suspend, and looks at what it answers.
     plain: Plain,
+}
+
+impl Kind {
+    /// Whether its regions, if it has any, have none of its own.
+    fn needs_place(&self) -> bool {
+        let findings = self.module.findings();
+        findings.allocator().is_none() && *findings.stack_pointer() != StackPointer::Absent
+    }
 }
 
 type Plain = fn(&mut GuestCx<'_, ()>, u32, u32);
@@ -343,7 +351,9 @@ fn grow(guest: &Guest) {
 fn check(kind: &Kind, policy: StackPolicy, ops: &[Op]) {
     let gates = Gates::default();
     let builder = Guest::builder(&kind.module).async_imports(imports(&gates));
+    let regions = policy == StackPolicy::Separate && kind.needs_place();
     let builder = builder.trap_unknown_imports().stack_policy(policy);
+    let builder = builder.place(if regions { Place::Grow } else { Place::Auto });
     let guest = block_on(builder.instantiate()).unwrap();
     let base = stack_pointer(&guest, &kind.module);
     let mut world = World { kind, guest, gates, flying: Vec::new(), dropped: 0, most: 0 };

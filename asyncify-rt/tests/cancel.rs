@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::task::{Context, Poll};
 
 use asyncify_rt::private::{Direct, ExportFn, ExportInfo, ExportLookup, ParamInfo, Ref};
-use asyncify_rt::{Call, Error, Exports, Guest, StackPolicy};
+use asyncify_rt::{Call, Error, Exports, Guest, Slice, StackPolicy};
 use flight::answers::sum;
 use flight::{Count, Gates, block_on, i32, poll, stack_guest, stack_pointer, w, with_policy};
 use wasmtime::{Engine, FuncType, Val, ValType};
@@ -271,7 +271,7 @@ fn take_greeting(guest: &Guest, packed: u64) {
     let (at, len) = ((packed & 0xffff_ffff) as u32, (packed >> 32) as u32);
     block_on(guest.with(|cx| {
         assert_eq!(cx.read(at, len).unwrap(), b"Hello, visitor!");
-        cx.free(at).unwrap();
+        cx.free(Slice { ptr: at, len }).unwrap();
     }))
     .unwrap();
 }

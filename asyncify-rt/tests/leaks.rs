@@ -5,7 +5,7 @@ mod flight;
 
 use std::alloc::System;
 
-use asyncify_rt::{Guest, Module, StackPolicy, Stats};
+use asyncify_rt::{Guest, Module, Place, StackPolicy, Stats};
 use cap::Cap;
 use flight::{Gates, block_on, i32, poll, stack_pointer};
 use wasmtime::{Engine, Extern};
@@ -74,7 +74,11 @@ fn leaves_nothing(file: &str, function: &str, policy: StackPolicy, calls: u32) {
         })
     });
     let builder = Guest::builder(&module).async_imports(imports).stack_policy(policy);
-    let guest = block_on(builder.trap_unknown_imports().instantiate()).unwrap();
+    let place = match (module.findings().allocator(), policy) {
+        (None, StackPolicy::Separate) => Place::Grow,
+        _ => Place::Auto,
+    };
+    let guest = block_on(builder.trap_unknown_imports().place(place).instantiate()).unwrap();
     // Whatever is made once is made by now: the window, regions, tables.
     cancel(&guest, &gates, function, 200, 50);
     let before = held(&guest, &module);

@@ -164,7 +164,8 @@ fn a_window_that_runs_out_of_the_memory() {
     let (engine, gates) = (Engine::default(), Gates::default());
     let builder = Guest::builder(&flight::module(&engine, "values.wasm"));
     let builder = builder.async_imports(flight::values_imports(&engine, &gates));
-    let guest = block_on(builder.window_size(100).instantiate()).unwrap();
+    let builder = builder.place(Place::Grow).window_size(100);
+    let guest = block_on(builder.instantiate()).unwrap();
     let deep = guest.all_exports().typed::<(u32,), (f64,)>("deep").unwrap();
     let mut parked = deep.call((2,));
     assert!(poll(&mut parked).is_pending());

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use asyncify_rt::private::{Direct, ImportInfo, ParamInfo, Val as Plain};
 use asyncify_rt::{
-    AsyncImports, Builder, Call, Error, Guest, GuestCx, ImportResult, Module, StackPolicy, Trap,
-    WeakGuest,
+    AsyncImports, Builder, Call, Error, Guest, GuestCx, ImportResult, Module, Place, StackPolicy,
+    Trap, WeakGuest,
 };
 use flight::{Gates, block_on, i32, poll, stack_pointer, w};
 use wasmtime::{Config, Engine, Val};
@@ -81,6 +81,11 @@ struct Rig {
     host: Arc<Host>,
 }
 
+/// Regions need a place. Without them the window is borrowed.
+fn place(policy: StackPolicy) -> Place {
+    if policy == StackPolicy::Separate { Place::Grow } else { Place::Auto }
+}
+
 fn rig(configure: impl FnOnce(Builder<()>) -> Builder<()>) -> Rig {
     rig_on(&Engine::default(), configure)
 }
@@ -119,7 +124,7 @@ impl Rig {
 #[test]
 fn an_async_import_calls_its_guest() {
     for policy in [StackPolicy::Separate, StackPolicy::Copied] {
-        let rig = rig(|builder| builder.stack_policy(policy));
+        let rig = rig(|builder| builder.stack_policy(policy).place(place(policy)));
         let calls: Vec<_> = (1..20).map(|x| (x, rig.call("reenter", &[x]))).collect();
         for (x, call) in calls {
             assert_eq!(rig.finish(call).unwrap(), w(x) + 2 * x);
@@ -185,7 +190,7 @@ fn a_suspension_tunnels_through_trampolines_to_any_depth() {
 
 fn tunnel(engine: &Engine) {
     for policy in [StackPolicy::Separate, StackPolicy::Copied] {
-        let rig = rig_on(engine, |builder| builder.stack_policy(policy));
+        let rig = rig_on(engine, |builder| builder.stack_policy(policy).place(place(policy)));
         for depth in [0, 1, 2, 100] {
             assert_eq!(rig.ask("nested", &[depth]).unwrap(), w(5) + depth * (depth + 1) / 2);
             let entered = rig.host.entered();

@@ -4,10 +4,10 @@ mod common;
 
 use std::task::Poll;
 
-use asyncify_rt::{AsyncImports, Error, Guest, Module};
+use asyncify_rt::{AsyncImports, Error, Guest, Module, Place};
 use wasmtime::{Config, Engine, Trap, Val, ValType};
 
-use common::{block_on, call, import, module, poll, trust};
+use common::{block_on, call, import, module, poll};
 
 #[test]
 fn an_endless_recursion_is_named() {
@@ -59,7 +59,8 @@ fn before(module: &Module, next: Option<Guest>, depth: i32) -> Guest {
             Ok(vec![Val::I32(answer)])
         }
     });
-    trust(module, imports)
+    let builder = Guest::builder(module).async_imports(imports).trust_instrumentation();
+    block_on(builder.place(Place::Grow).instantiate()).unwrap()
 }
 
 /// Each takes nearly all of the stack that it may, which is a quarter of the thread's.

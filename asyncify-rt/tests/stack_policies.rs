@@ -27,13 +27,15 @@ fn number(guest: &Guest, name: &str) -> u32 {
 }
 
 /// The guest links a node in each call's frame into one list, and takes it out when that call goes
-/// on: frames must stay where they are, as they do by default.
+/// on: frames must stay where they are.
 #[test]
 fn a_list_through_the_frames_of_parked_calls() {
     for file in ["stack.wasm", "stack-libc.wasm"] {
         let (engine, gates) = (Engine::default(), Gates::default());
         let builder = Guest::builder(&flight::module(&engine, file));
         let builder = builder.async_imports(flight::waits(&engine, &gates));
+        let place = if file == "stack.wasm" { Place::Grow } else { Place::Auto };
+        let builder = builder.stack_policy(StackPolicy::Separate).place(place);
         let guest = block_on(builder.region_size(4 << 10).instantiate()).unwrap();
         let mut queue: Vec<_> =
             (0..60).map(|value| (value, parked(&guest, "enqueue_and_wait", &[value]))).collect();
@@ -105,7 +107,8 @@ fn regions_from_a_range() {
         // The guest's own stack is 64 KiB, and it uses the lower end of that for nothing here.
         builder.place(Place::Range(1_024..40_000)).window_size(4_000).region_size(8 << 10)
     });
-    let calls: Vec<_> = (0..4).map(|seed| parked(&guest, "sum", &[seed, 1])).collect();
+    // Three regions of 8 KiB, and one of what is left.
+    let calls: Vec<_> = (0..5).map(|seed| parked(&guest, "sum", &[seed, 1])).collect();
     let error = block_on(start(&guest, "sum", &[9, 1])).unwrap_err();
     assert!(matches!(error, Error::NoRoom { what: "a shadow stack region", .. }), "{error}");
     gates.open_all();

@@ -4,7 +4,7 @@
 //! the package has beside the module.
 
 use asyncify::wasmtime::{WasmParams, WasmResults};
-use asyncify::{GuestCx, GuestPtr, Result};
+use asyncify::{GuestCx, GuestPtr, Result, Slice};
 
 use crate::limits;
 
@@ -118,7 +118,7 @@ impl<'a, 'g, T: Send + 'static> Js<'a, 'g, T> {
     ) -> Result<R> {
         let placed = self.cx.place(&c_bytes(text))?;
         let result = body(self, placed.ptr);
-        self.cx.free(placed.ptr)?;
+        self.cx.free(placed)?;
         result
     }
 
@@ -216,7 +216,7 @@ impl<'a, 'g, T: Send + 'static> Js<'a, 'g, T> {
     pub(crate) fn type_of(&mut self, value: Value) -> Result<String> {
         let address = self.make(name::TYPE_OF, value.address())?.address();
         let text = c_string(self.cx, address);
-        self.cx.free(address)?;
+        self.cx.free(Slice { ptr: address, len: 0 })?;
         Ok(text)
     }
 

@@ -16,10 +16,11 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// How parked calls keep their part of the guest's stack; [`StackPolicy::Separate`] by default. See
-    /// [`StackPolicy`] for an example.
+    /// How parked calls keep their part of the guest's stack. By default [`StackPolicy::Separate`],
+    /// and [`StackPolicy::Copied`] where there is no place for regions: no allocator of the guest's,
+    /// and none that you name. See [`StackPolicy`] for an example.
     pub fn stack_policy(mut self, policy: StackPolicy) -> Self {
-        self.settings.policy = policy;
+        self.settings.policy = Some(policy);
         self
     }
 
@@ -31,9 +32,15 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Bytes of the first window, 64 at least; 64 KiB by default, or the limit where that is less.
-    /// It grows when a call needed more, up to [`Limits::window_bytes`]. To ask for more than that
-    /// limit is an [`Error::Config`], whichever of the two is set first.
+    /// Bytes of the first window, 64 at least. By default 64 KiB, or the limit or a memory to borrow
+    /// from (see [`Place`]) where that is less. It grows when a call needed more, up to
+    /// [`Limits::window_bytes`]. To ask for more than that limit is an [`Error::Config`], whichever
+    /// of the two is set first.
+    ///
+    /// In a place that was named or allocated, as much again lies behind it, 64 KiB at most: what
+    /// overflows into that damages nothing. So the default takes 128 KiB and 16 bytes; where the
+    /// place has less, each gets half. A borrowed one needs none behind it. It is saved at each
+    /// suspension instead, which takes 0.2 µs for 16 KiB, 0.6 for 32 and 1.3 for 64.
     ///
     /// ```
     /// # use asyncify::{Guest, Module, wasmtime::Engine};

@@ -5,10 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use super::{after_panic, check_poison, check_state, give_up, interpret, poison_after, settle};
+use super::{
+    after_panic, check_poison, check_state, enter_plain, give_up, interpret, never_reached,
+    poison_after, settle,
+};
 use crate::cx::GuestCx;
-use crate::error::{Error, Result};
-use crate::machine::{MaySuspend, Phase};
+use crate::error::{Error, Result, Thin};
+use crate::machine::{Kind, MaySuspend, Phase};
 use crate::shadow_stack::Frame;
 use crate::state::State;
 
@@ -88,13 +91,24 @@ where
     }
     check_poison(cx.rt())?;
     let frame = cx.enter_stack(false)?;
+    cx.bring_frames_back()?;
     cx.rt().machine.tunnel = false;
     let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
     cx.rt().machine.tunnel = true;
     let unwinding = is_unwinding(cx);
+    if result.as_ref().is_ok_and(Result::is_ok)
+        && let Err(error) = cx.set_frames_aside()
+    {
+        return Err(abandon(cx, name, frame, error.into()));
+    }
     match result {
         // The trampoline sees the phase itself, and answers nothing then.
         Ok(Ok(_)) if unwinding => Err(Error::Busy),
+        // What it does in this state is not what it was called for.
+        Ok(Ok(_)) if cx.rt().machine.phase() == Phase::Rewinding => {
+            let error = never_reached(cx.rt());
+            Err(abandon(cx, name, frame, error))
+        }
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let error = interpret(cx, error, unwinding);
@@ -104,6 +118,22 @@ where
         }
         Err(panic) => Err(go_on(cx, frame, panic)),
     }
+}
+
+/// A trampoline is entered: from here on the host looks at the guest's memory.
+#[inline]
+pub(crate) fn enter_trampoline<'i, T: Send + 'static>(
+    cx: &mut GuestCx<'_, T>,
+    import: impl FnOnce() -> (&'i str, &'i str),
+) -> Thin<()> {
+    enter_plain(cx.runtime(), Kind::Trampoline, import)?;
+    cx.set_frames_aside()
+}
+
+/// A trampoline is left: the guest goes on to leave its frames, or to enter them.
+#[inline]
+pub(crate) fn leave_trampoline<T: Send + 'static>(cx: &mut GuestCx<'_, T>) -> Thin<()> {
+    cx.bring_frames_back()
 }
 
 /// Runs a trampoline's body: what it calls may suspend.

@@ -61,6 +61,7 @@ impl Error {
         match self {
             Self::File { source, .. } => Some(source),
             Self::NotUtf8 { source, .. } => Some(source),
+            Self::Allocator { source, .. } => Some(&**source),
             Self::InvalidModule { source, .. }
             | Self::Instantiate { source }
             | Self::BadValue { source, .. }

@@ -74,7 +74,7 @@ impl Error {
     }
 
     /// The place for the name of the export that was called.
-    fn function(&mut self) -> Option<&mut String> {
+    pub(super) fn function(&mut self) -> Option<&mut String> {
         match self {
             Self::WindowTooSmall { function, .. }
             | Self::ShadowStackOverflow { function, .. }
@@ -87,6 +87,7 @@ impl Error {
             | Self::OutOfFuel { function, .. }
             | Self::Trap { function, .. }
             | Self::StackOverflow { function, .. }
+            | Self::Allocator { function, .. }
             | Self::Host { function, .. } => Some(function),
             _ => None,
         }

@@ -134,11 +134,9 @@ impl fmt::Display for Error {
             Self::Instantiate { .. } => {
                 write!(f, "the module could not be instantiated: {}", self.reason())
             }
-            Self::NoRoom { what, size, reason } => write!(
-                f,
-                "no room for {what} of {size} bytes in the guest: {}; name an allocator or a range with `Builder::place`",
-                Text(reason)
-            ),
+            Self::NoRoom { what, size, reason } => {
+                write!(f, "no room for {what} of {size} bytes in the guest: {}", Text(reason))
+            }
             Self::WindowTooSmall { function, needed, size, poisoned } => write!(
                 f,
                 "{} needed at least {needed} bytes to unwind, and the window has {size}; {}",
@@ -288,6 +286,9 @@ impl fmt::Display for Error {
                 Name(function),
                 Frames(frames)
             ),
+            Self::Allocator { function, source } => {
+                write!(f, "{}: the guest's allocator {source}", Name(function))
+            }
             Self::Host { function, .. } => {
                 write!(f, "{} was ended by the host: {}", Name(function), self.reason())
             }

@@ -109,6 +109,10 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
             Error::StackOverflow { function, frames: names(), source: Box::new(source()) }
         }
         Some(Error::StackOverflow { .. }) => {
+            let trap = Error::Trap { function: s(), frames: names(), source: Box::new(source()) };
+            Error::Allocator { function, source: Box::new(trap) }
+        }
+        Some(Error::Allocator { .. }) => {
             Error::Host { function, source: Box::new(source()), poisons: true }
         }
         Some(Error::Host { .. }) => Error::Config(s()),

@@ -170,18 +170,21 @@ impl<T: Send + 'static> AsyncImports<T> {
     {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
-            cycle::enter_plain(&caller.data().rt, Kind::Trampoline, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
+            cycle::enter_trampoline(&mut cx, || info.id())?;
             cx.rt().run.passed = Passed::default();
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = cycle::through(&mut cx, |cx| body(&host, cx, owned));
             if cycle::is_unwinding(&mut cx) {
+                cycle::leave_trampoline(&mut cx)?;
                 return Ok(M::Results::zero());
             }
             P::finish(&mut cx, kept, info.site())?;
             let sent = M::send(&mut cx, out, answer);
-            Ok(sent.map_err(|cause| info.site().result().error(cause))?)
+            let sent = sent.map_err(|cause| info.site().result().error(cause))?;
+            cycle::leave_trampoline(&mut cx)?;
+            Ok(sent)
         });
     }
 }

@@ -4,6 +4,7 @@ use super::Slice;
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::room::Wanted;
 
 /// Gives `block` back, which an export returned. `placed` is what its arguments lie in.
 ///
@@ -24,7 +25,7 @@ pub(super) fn give_back<T: Send + 'static>(
     if is_constant(cx, ptr) {
         return Err(refused(None));
     }
-    cx.free(ptr).map_err(|error| refused(Some(error.into())))
+    cx.free(block).map_err(|error| refused(Some(error.into())))
 }
 
 /// Whether what was returned is an argument, or a part of one: nothing, at its end, included.
@@ -40,10 +41,10 @@ fn is_constant<T: Send + 'static>(cx: &mut GuestCx<'_, T>, ptr: u32) -> bool {
     }
     // Unless its heap is an array of the program's own that is written down in the module: then it
     // gives addresses in there.
-    match cx.allocate("a value", 1) {
+    match cx.allocate(Wanted::value(1)) {
         Ok(given) => {
             let in_there = cx.runtime().constants.contain(given);
-            cx.release(given).is_err() || !in_there
+            cx.release(given, 1).is_err() || !in_there
         }
         Err(_) => true,
     }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::allocator::Allocator;
 use super::constants::Constants;
 use super::found::{
-    Allocator, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackGuard,
-    StackPointer,
+    Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackGuard, StackPointer,
 };
 use super::functions::{Callers, Functions, Tables};
 use crate::error::{Error, Result};

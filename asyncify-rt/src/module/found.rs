@@ -254,56 +254,6 @@ pub enum GlobalKind {
     Ref,
 }
 
-/// The guest's allocator, by the exports that make it up.
-///
-/// ```
-/// # use asyncify::{Allocator, Prepared};
-/// let prepared = Prepared::new(r#"(module (memory 1) (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 0))"#)?;
-/// let allocator = prepared.findings().allocator().expect("an allocator");
-/// assert!(matches!(allocator, Allocator::CabiRealloc { .. }));
-/// assert!(allocator.functions().eq(["cabi_realloc"]));
-/// # Ok::<(), asyncify::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Allocator {
-    /// C's: `malloc(size) -> ptr` and `free(ptr)`.
-    Malloc {
-        /// The export `malloc`.
-        malloc: String,
-        /// The export `free`.
-        free: String,
-    },
-    /// AssemblyScript's: `__new(size, class) -> ptr`, `__pin(ptr) -> ptr` and `__unpin(ptr)`.
-    AssemblyScript {
-        /// The export `__new`.
-        new: String,
-        /// The export `__pin`.
-        pin: String,
-        /// The export `__unpin`.
-        unpin: String,
-    },
-    /// The component model's: `cabi_realloc(old, old_size, align, new_size) -> ptr`. It has no way to
-    /// free: arguments, results and windows that are given up stay in the guest's memory. A guest
-    /// that is called often with text should export `malloc` and `free`.
-    CabiRealloc {
-        /// The export `cabi_realloc`.
-        realloc: String,
-    },
-}
-
-impl Allocator {
-    /// The exports that make it up. See [`Allocator`] for an example.
-    pub fn functions(&self) -> impl Iterator<Item = &str> {
-        let names = match self {
-            Self::Malloc { malloc, free } => [Some(malloc), Some(free), None],
-            Self::AssemblyScript { new, pin, unpin } => [Some(new), Some(pin), Some(unpin)],
-            Self::CabiRealloc { realloc } => [Some(realloc), None, None],
-        };
-        names.into_iter().flatten().map(String::as_str)
-    }
-}
-
 /// The shadow stack pointer: the global that compilers keep the stack of a language like C in
 /// the guest's memory with.
 ///

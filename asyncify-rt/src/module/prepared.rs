@@ -8,13 +8,12 @@ use super::asyncify::{self, Asyncify, DATA, Role, STATE};
 use super::exports::Exports;
 use super::findings::{Findings, stale};
 use super::found::{
-    Allocator, FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackGuard,
-    StackPointer,
+    FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackGuard, StackPointer,
 };
 use super::guard::{self, Guard};
 use super::parse::Parsed;
 use super::sections::{self, Replaced};
-use super::{collector, kind, parse, scan, stack_pointer};
+use super::{allocator, collector, kind, parse, scan, stack_pointer};
 use crate::error::{Error, Result};
 
 /// Starts what [`Prepared::to_bytes`] makes.
@@ -161,7 +160,7 @@ impl Prepared {
             constants: parsed.data.iter().cloned().collect(),
             stack_bounds: bounds.map(|bounds| (bounds.start, bounds.end)),
             stack_guard,
-            allocator: allocator(&parsed),
+            allocator: allocator::find(&parsed),
             initializer: initializer(&parsed),
             collector: collector::find(&parsed).map(str::to_owned),
             mutable_globals,
@@ -331,32 +330,6 @@ fn kind(ty: ValType) -> GlobalKind {
         ValType::V128 => GlobalKind::V128,
         ValType::Ref(_) => GlobalKind::Ref,
     }
-}
-
-/// The allocator, by names and exact types: C's first, which guests use themselves.
-fn allocator(parsed: &Parsed<'_>) -> Option<Allocator> {
-    let p = parsed.width().value_type();
-    let exported = |name: &str, params: &[ValType], results: &[ValType]| {
-        let function = parsed.exported_function(name)?;
-        parsed.has_type(function, params, results).then(|| name.to_owned())
-    };
-    let malloc = || {
-        Some(Allocator::Malloc {
-            malloc: exported("malloc", &[p], &[p])?,
-            free: exported("free", &[p], &[])?,
-        })
-    };
-    let assembly_script = || {
-        let i = ValType::I32;
-        Some(Allocator::AssemblyScript {
-            new: exported("__new", &[i, i], &[i])?,
-            pin: exported("__pin", &[i], &[i])?,
-            unpin: exported("__unpin", &[i], &[])?,
-        })
-    };
-    let cabi =
-        || Some(Allocator::CabiRealloc { realloc: exported("cabi_realloc", &[p; 4], &[p])? });
-    malloc().or_else(assembly_script).or_else(cabi)
 }
 
 fn initializer(parsed: &Parsed<'_>) -> Option<String> {

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use asyncify_rt::{Call, Error, Guest, Stats, WeakGuest};
+use asyncify_rt::{Call, Error, Guest, Place, Stats, WeakGuest};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::runtime::Builder;
 use wasmtime::{Engine, Val};
 
 use common::{
-    Desk, answer, call, ends, example, instantiate, park, poll, ran, yield_now, yielding_wait,
+    Desk, answer, block_on, call, ends, example, instantiate, park, poll, ran, yield_now,
+    yielding_wait,
 };
 
 /// `stack.wasm`, in which `recurse(x, x)` is the call that waits, and `expected_recurse` is told.
@@ -194,7 +195,9 @@ fn held(stats: Stats) -> (usize, u64, usize) {
 fn asked() -> (Desk, Guest, Stats) {
     let desk = Desk::new();
     let engine = Engine::default();
-    let guest = instantiate(&example(&engine, "stack.wasm"), desk.imports(&engine));
+    let builder = Guest::builder(&example(&engine, "stack.wasm"));
+    let builder = builder.async_imports(desk.imports(&engine)).place(Place::Grow);
+    let guest = block_on(builder.instantiate()).unwrap();
     let mut calls = [call(&guest, "enqueue_and_wait", 1), call(&guest, "enqueue_and_wait", 2)];
     calls.iter_mut().for_each(park);
     for (call, tag) in calls.iter_mut().zip([1, 2]) {

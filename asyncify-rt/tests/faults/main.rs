@@ -5,6 +5,8 @@
 mod common;
 
 mod allocator_panics;
+mod allocators;
+mod borrowed;
 mod call_state;
 mod cancel;
 #[cfg(unix)]
@@ -28,6 +30,7 @@ mod replaced;
 mod returned;
 mod shadow;
 mod texts;
+mod texts_of_trampolines;
 mod told;
 mod trampolines;
 mod windows;

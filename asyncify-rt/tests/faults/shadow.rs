@@ -165,7 +165,7 @@ fn a_region_that_has_no_room_ends_only_the_call_that_needs_it() {
     assert_error!(
         fails(&mut call(&guest, "framed", 2)),
         Error::NoRoom { what: "a shadow stack region", size: 1024, .. },
-        "no room for a shadow stack region of 1024 bytes in the guest: the range that was named is used up; name an allocator or a range with `Builder::place`"
+        "no room for a shadow stack region of 1024 bytes in the guest: the range that was named has 472 bytes left; ask for less with `Builder::region_size`, take `StackPolicy::Copied`, which needs none, or name another place with `Builder::place`"
     );
     desk.answer(1);
     assert_eq!(ends(&mut main), (ran(1),));
@@ -178,7 +178,8 @@ fn a_region_of_any_size_may_be_asked_for() {
     let module = module(&engine, &format!("{WAIT} {STACK}"));
     for size in [u64::MAX, u64::MAX - 15, u64::MAX - 16] {
         let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
-        let guest = block_on(builder.region_size(size).instantiate()).unwrap();
+        let builder = builder.stack_policy(StackPolicy::Separate).region_size(size);
+        let guest = block_on(builder.instantiate()).unwrap();
         park(&mut call(&guest, "framed", 1));
         let mut main = call(&guest, "framed", 1);
         park(&mut main);

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use asyncify_rt::{
-    AsyncImports, Builder, Call, Guest, ImportResult, Module, Result, StackPointer, StackPolicy,
+    AsyncImports, Builder, Call, Guest, ImportResult, Module, Place, Result, StackPointer,
+    StackPolicy,
 };
 use parking_lot::Mutex;
 use wasmtime::{Engine, Extern, FuncType, Val, ValType};
@@ -224,7 +225,8 @@ pub fn stack_guest(configure: impl FnOnce(Builder<()>) -> Builder<()>) -> (Guest
     let engine = Engine::default();
     let gates = Gates::default();
     let builder = Guest::builder(&module(&engine, "stack.wasm"));
-    let builder = builder.async_imports(waits(&engine, &gates));
+    // It exports no allocator, and its regions need a place. It never asks how large its memory is.
+    let builder = builder.async_imports(waits(&engine, &gates)).place(Place::Grow);
     (block_on(configure(builder).instantiate()).unwrap(), gates)
 }
 

@@ -1,7 +1,7 @@
 //! Frames on the shadow stack of a C guest: `stack.wasm`, and `stack-libc.wasm`, the same linked
 //! with a libc.
 
-use asyncify_rt::{Call, Guest, StackPolicy};
+use asyncify_rt::{Call, Guest, Module, Place, StackPolicy};
 use wasmtime::Engine;
 
 use crate::common::{Desk, answer, block_on, call, ends, example, park, yielding_wait};
@@ -63,10 +63,19 @@ fn recurse(depth: u32, tag: u32) -> u32 {
     })
 }
 
+/// Regions need a place. Where nothing does, the window is borrowed.
+fn place(module: &Module, policy: StackPolicy) -> Place {
+    match (module.findings().allocator(), policy) {
+        (None, StackPolicy::Separate) => Place::Grow,
+        _ => Place::Auto,
+    }
+}
+
 fn guest(name: &str, policy: StackPolicy, yields: u32) -> Guest {
     let engine = Engine::default();
     let module = example(&engine, name);
     let builder = Guest::builder(&module).async_imports(yielding_wait(&engine, yields));
+    let builder = builder.place(place(&module, policy));
     block_on(builder.stack_policy(policy).instantiate()).unwrap()
 }
 
@@ -74,6 +83,7 @@ fn asked(name: &str, policy: StackPolicy, desk: &Desk) -> Guest {
     let engine = Engine::default();
     let module = example(&engine, name);
     let builder = Guest::builder(&module).async_imports(desk.imports(&engine));
+    let builder = builder.place(place(&module, policy));
     block_on(builder.stack_policy(policy).instantiate()).unwrap()
 }
 
@@ -274,7 +284,7 @@ fn the_libc_guest_is_initialized_and_places_things_by_its_allocator() {
     let placed = guest.try_with(|cx| {
         let slice = cx.place(b"kept").unwrap();
         let kept = cx.read(slice.ptr, slice.len).unwrap().to_vec();
-        cx.free(slice.ptr).unwrap();
+        cx.free(slice).unwrap();
         kept
     });
     assert_eq!(placed.unwrap(), b"kept");

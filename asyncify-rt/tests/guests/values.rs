@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use asyncify_rt::private::Values;
 use asyncify_rt::{
-    AsyncImports, Error, FromGuest, Guest, ImportResult, StackPointer, TypedAsyncFunction,
+    AsyncImports, Error, FromGuest, Guest, ImportResult, Place, StackPointer, TypedAsyncFunction,
 };
 use futures::future::join_all;
 use wasmtime::{Config, Engine, FuncType, V128, Val, ValType};
@@ -252,7 +252,8 @@ fn a_recursion_of_5000_frames_suspends_with_a_larger_stack_and_window() {
     let thread = std::thread::Builder::new().stack_size(16 << 20);
     let test = move || {
         let module = example(&engine, "values.wasm");
-        let builder = || Guest::builder(&module).async_imports(imports(&engine, 1));
+        let builder =
+            || Guest::builder(&module).async_imports(imports(&engine, 1)).place(Place::Grow);
         let guest = block_on(builder().window_size(1 << 20).instantiate()).unwrap();
         assert_eq!(run::<_, (f64,)>(&guest, "deep", (5_000,)).0.to_bits(), deep(5_000).to_bits());
         let used = guest.try_stats().unwrap().most_window_bytes;
