@@ -30,7 +30,7 @@ fn the_errors_page_has_every_error_once() {
 /// in the runtime's tests, and the function.
 const SHOWN: &[(&str, &str, &str)] = &[
     ("the file is not there", "module/main", "what_is_no_module_is_refused"),
-    ("it is no module that the engine takes", "module/main", "what_is_no_module_is_refused"),
+    ("it is no module that the engine takes", "module/kinds", "each_is_told_as_what_it_is"),
     ("only some of Asyncify's functions", "module/main", "half_an_instrumentation_is_refused"),
     ("a function of the guest's own has", "module/main", "a_name_of_another_type_is_refused"),
     (
@@ -48,6 +48,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "a function that calls such an import",
         "faults/linking",
         "a_caller_of_a_suspending_import_that_was_left_out_is_told",
+    ),
+    (
+        "a function that calls an instrumented one",
+        "faults/frames",
+        "a_function_that_a_list_left_out_is_told_when_the_guest_is_linked",
     ),
     (
         "imports that the host lacks",
@@ -123,9 +128,19 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "a_suspending_import_is_refused_behind_a_host_frame_ready_or_not",
     ),
     (
-        "a function on the way was left out",
+        "a function on the way, behind a call",
         "faults/contract",
         "a_frame_that_runs_on_into_a_suspending_import_is_told",
+    ),
+    (
+        "a wait is reached below a function",
+        "faults/frames",
+        "a_guest_that_drives_asyncify_itself_waits_outside_of_that_alone",
+    ),
+    (
+        "a wait is reached through another instance",
+        "faults/frames",
+        "frames_of_another_instance_are_told_before_they_run_twice",
     ),
     (
         "the guest sets Asyncify's state itself",
@@ -133,7 +148,12 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "a_guest_that_writes_its_own_state_is_told",
     ),
     (
-        "frames do not fit into the window",
+        "frames do not fit into a window that is borrowed",
+        "faults/borrowed",
+        "what_overflows_traps_at_the_end_of_the_memory_and_the_next_window_is_larger",
+    ),
+    (
+        "frames do not fit into a window from",
         "faults/windows",
         "what_overflows_beyond_the_slack_poisons_and_the_next_window_is_larger",
     ),
