@@ -243,7 +243,8 @@ impl<'a> World<'a> {
     fn end(mut self) {
         let mut turn: usize = 0;
         while !self.flying.is_empty() {
-            turn = turn.wrapping_add(7);
+            // Every one has its turn, and one may have to wait for the turns of others.
+            turn = turn.wrapping_add(1);
             let index = turn % self.flying.len();
             self.host.open(self.flying[index].0.slot);
             self.poll(index);

@@ -143,8 +143,9 @@ pub fn run(data: &[u8]) {
     changes.iter().for_each(|change| change.apply(&mut bytes));
     let bytes = bytes;
 
-    // A few vectors' worth for each byte that was read, and what little is there whatever is read.
-    bounded((1 << 20) + 256 * bytes.len(), || {
+    // A few vectors' worth for each byte that was read, and what a byte or two can stand for: a
+    // local of a function, of which an engine takes 50,000.
+    bounded((8 << 20) + 256 * bytes.len(), || {
         load(&bytes);
         keep(&bytes);
     });
