@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use asyncify_rt::{Call, StackPolicy};
 use flight::answers::{plain_sum, recurse, sum};
-use flight::{block_on, poll, w, with_policy};
+use flight::{block_on, poll, stack_guest, w, with_policy};
 use parking_lot::Mutex;
 
 const THREADS: u64 = 4;
@@ -174,7 +174,8 @@ fn tasks(policy: StackPolicy) {
 fn everybody_is_told_of_a_poisoning() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
     for _ in 0..40 {
-        let (guest, _gates) = with_policy(StackPolicy::Copied);
+        let (guest, _gates) =
+            stack_guest(|builder| builder.stack_policy(StackPolicy::Copied).host_end_poisons());
         let sums = guest.all_exports().typed::<(u32, u32), (u32,)>("sum").unwrap();
         let tasks: Vec<_> = (0..8)
             .map(|seed| {
@@ -184,9 +185,10 @@ fn everybody_is_told_of_a_poisoning() {
                 runtime.spawn(call)
             })
             .collect();
-        let deep = guest.all_exports().typed::<(u32, u32), (u32,)>("expected_recurse").unwrap();
-        // Deeper than the guest's stack, and out of its memory.
-        block_on(deep.call((1_000_000, 1))).unwrap_err();
+        let mut dropped = sums.call((8, 3));
+        assert!(poll(&mut dropped).is_pending());
+        drop(dropped);
+        assert!(block_on(guest.is_poisoned()).unwrap());
         for task in tasks {
             let error = runtime.block_on(task).unwrap().unwrap_err();
             assert!(matches!(error, asyncify_rt::Error::Poisoned { .. }), "{error}");

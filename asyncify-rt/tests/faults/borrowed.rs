@@ -126,7 +126,8 @@ fn filled(desk: &Desk, fields: &str, window: u64) -> (Guest, Vec<u8>) {
     let module = module(&engine, &format!("{WAIT} {RUN} {WIDE} {fields}"));
     let builder = Guest::builder(&module).async_imports(desk.imports(&engine)).window_size(window);
     let builder = builder.limits(Limits::default().window_bytes(1_000_000));
-    let guest = block_on(builder.instantiate()).unwrap();
+    // One of them does what no instrumented function does.
+    let guest = block_on(builder.trust_instrumentation().instantiate()).unwrap();
     let own = |at: usize| (at * 7 + 3).to_le_bytes()[0];
     guest
         .try_with(|cx| {
