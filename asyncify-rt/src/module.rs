@@ -8,6 +8,7 @@
 mod allocator;
 mod asyncify;
 mod body;
+mod build;
 mod collector;
 mod constants;
 mod control;
@@ -154,8 +155,8 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// [`Error::StalePrepared`] if the module lacks an export that the findings name, or has it
-    /// with another type.
+    /// [`Error::StalePrepared`] if the findings are of another build of the module: an export that is
+    /// added to it has that build's digest for its name.
     ///
     /// # Examples
     ///
@@ -207,6 +208,10 @@ impl Module {
 
 /// Whether `module` has what `findings` names, each with its type.
 fn check(findings: &Findings, module: &wasmtime::Module) -> Result<()> {
+    let told = module.exports().find(|export| build::is_name(export.name()));
+    if told.map(|export| export.name().to_owned()) != findings.build.as_deref().map(build::name) {
+        return Err(stale("the compiled module is of another build than the findings"));
+    }
     let pointer = findings.pointer_width().kind();
     for global in findings.mutable_globals() {
         check_global(module, global.export(), global.kind())?;

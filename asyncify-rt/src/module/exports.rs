@@ -7,7 +7,7 @@ use wasm_encoder::{Encode, ExportKind};
 use wasmparser::ExternalKind;
 
 use super::parse::Parsed;
-use super::sections;
+use super::{build, sections};
 use crate::error::Result;
 
 /// The exports of a module, and those to be added to it.
@@ -59,6 +59,27 @@ impl<'a> Exports<'a> {
         match self.globals.get(&index).map(Vec::as_slice) {
             Some([first, others @ ..]) => ((*first).to_owned(), others),
             _ => (String::new(), &[]),
+        }
+    }
+
+    /// The export whose name says which build this is, of whatever the module has.
+    pub(super) fn build(&mut self, parsed: &Parsed<'_>) {
+        let kinds = [
+            (ExportKind::Memory, !parsed.memories.is_empty()),
+            (ExportKind::Func, parsed.has_functions()),
+            (ExportKind::Global, !parsed.globals.is_empty()),
+        ];
+        if let Some((kind, _)) = kinds.into_iter().find(|(_, has)| *has) {
+            self.add(&build::unwritten(), kind, 0);
+        }
+    }
+
+    /// Says what became of that name.
+    pub(super) fn rename_build(&mut self, digits: Option<&str>) {
+        if let (Some(added), Some(digits)) = (self.added.last_mut(), digits)
+            && build::is_name(&added.name)
+        {
+            added.name = build::name(digits);
         }
     }
 

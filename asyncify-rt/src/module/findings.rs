@@ -39,6 +39,8 @@ const MAGIC: &[u8] = b"asyncify findings 4\n";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
+    /// Which build they are of: see `build.rs`. A module that has nothing has none.
+    pub(super) build: Option<String>,
     pub(super) asyncify: Option<Instrumentation>,
     pub(super) pointer_width: PointerWidth,
     pub(super) memory: Option<MemoryFinding>,
@@ -241,12 +243,16 @@ impl Findings {
         found.map(|found| found.export.as_str())
     }
 
-    /// The exports that the preparation added, in the order of the export section.
+    /// The exports that the preparation added, in the order of the export section. The last one says
+    /// which build of the module this is: [`Module::from_compiled`](crate::Module::from_compiled) takes
+    /// no findings of another.
     ///
     /// ```
     /// # use asyncify::Prepared;
     /// let prepared = Prepared::new(r#"(module (memory 1))"#)?;
-    /// assert_eq!(prepared.findings().added_exports(), ["memory"]);
+    /// let [memory, build] = prepared.findings().added_exports() else { unreachable!() };
+    /// assert_eq!(memory, "memory");
+    /// assert!(build.starts_with("asyncify:build:"));
     /// # Ok::<(), asyncify::Error>(())
     /// ```
     #[must_use]

@@ -321,6 +321,10 @@ impl<'a> Parsed<'a> {
         self.types.get(usize::try_from(ty).ok()?)?.as_ref()
     }
 
+    pub(super) fn has_functions(&self) -> bool {
+        !self.functions.is_empty()
+    }
+
     /// How many parameters and results a function of this type has.
     pub(super) fn type_arity(&self, ty: u32) -> Option<(usize, usize)> {
         let ty = self.types.get(usize::try_from(ty).ok()?)?.as_ref()?;

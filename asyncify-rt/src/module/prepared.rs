@@ -13,7 +13,7 @@ use super::found::{
 use super::guard::{self, Guard};
 use super::parse::Parsed;
 use super::sections::{self, Replaced};
-use super::{allocator, collector, kind, parse, scan, stack_pointer};
+use super::{allocator, build, collector, kind, parse, scan, stack_pointer};
 use crate::error::{Error, Result};
 
 /// Starts what [`Prepared::to_bytes`] makes.
@@ -147,11 +147,18 @@ impl Prepared {
                 sealed: scan.sealed,
             }
         });
+        let was_prepared = parsed.exports.iter().any(|export| build::is_name(export.name));
+        if !was_prepared {
+            exports.build(&parsed);
+        }
         let is_moved = replaced.contains_key(&sections::CODE);
         replaced.extend(exports.section(wasm, &parsed)?.map(|section| (sections::EXPORT, section)));
         let is_stale = |name: &str| is_moved && guard::is_stale(name);
-        let wasm = sections::rebuild(wasm, &parsed, replaced, is_stale)?;
+        let mut wasm = sections::rebuild(wasm, &parsed, replaced, is_stale)?;
+        let build = if was_prepared { build::read(&wasm)? } else { build::write(&mut wasm)? };
+        exports.rename_build(build.as_deref());
         let findings = Findings {
+            build,
             asyncify,
             pointer_width: parsed.width(),
             memory,
@@ -222,7 +229,8 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// [`Error::StalePrepared`] if the bytes are something else, or another version wrote them.
+    /// [`Error::StalePrepared`] if the bytes are something else, if another version wrote them, or if
+    /// module and findings are not of one build.
     ///
     /// ```
     /// # use asyncify::{Error, Prepared};
@@ -238,7 +246,11 @@ impl Prepared {
                 rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
             })
             .ok_or_else(|| stale("the bytes end in the middle"))?;
-        Ok(Self { wasm: wasm.to_vec(), findings: Findings::from_bytes(findings)? })
+        let findings = Findings::from_bytes(findings)?;
+        match build::read(wasm) {
+            Ok(build) if build == findings.build => Ok(Self { wasm: wasm.to_vec(), findings }),
+            _ => Err(stale("module and findings are not of one build")),
+        }
     }
 }
 

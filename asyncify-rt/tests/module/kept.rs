@@ -34,13 +34,65 @@ fn prepared_modules_and_findings_can_be_kept() {
     assert!(matches!(Findings::from_bytes(&longer), Err(Error::StalePrepared { .. })));
 }
 
+/// Two builds may have the same exports, and other functions that suspend, globals and tables.
+#[test]
+fn parts_of_two_builds_are_told_apart() {
+    let engine = Engine::default();
+    let builds: Vec<_> = (0..14)
+        .map(|number: usize| {
+            let bad = ["(func $bad call 0)", "(func $bad)"][number % 2];
+            let order = ["(memory 1)", "(memory 2)", "(memory 1 9)"][number % 3];
+            let fields = format!(
+                r#"(import "e" "f" (func)) {order} {bad} (func (drop (i32.const {number})))"#
+            );
+            prepare(&instrumented(&fields))
+        })
+        .collect();
+    let kept = |findings: &Prepared, wasm: &Prepared| {
+        let (whole, own) = (findings.to_bytes(), findings.wasm().len());
+        [&whole[..whole.len() - own], wasm.wasm()].concat()
+    };
+    for (number, one) in builds.iter().enumerate() {
+        for (other_number, other) in builds.iter().enumerate() {
+            let compiled = wasmtime::Module::new(&engine, other.wasm()).unwrap();
+            let taken = Module::from_compiled(one.findings().clone(), compiled);
+            let read = Prepared::from_bytes(&kept(one, other));
+            if number == other_number {
+                taken.unwrap();
+                assert_eq!(&read.unwrap(), one);
+            } else {
+                assert!(matches!(taken, Err(Error::StalePrepared { .. })));
+                assert!(matches!(read, Err(Error::StalePrepared { .. })));
+            }
+        }
+    }
+}
+
+/// The name that tells a build cannot be had by another module.
+#[test]
+fn a_build_is_not_taken_on_trust() {
+    let prepared = prepare(&instrumented("(memory 1)"));
+    let name = prepared.findings().added_exports().last().unwrap().clone();
+    assert!(name.starts_with("asyncify:build:"), "{name}");
+    let claims = format!(r#"(memory 1) (export "{name}" (memory 0))"#);
+    let error = Prepared::new(wat::parse_str(instrumented(&claims)).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("asyncify:build:"), "{error}");
+    let short = r#"(memory 1) (export "asyncify:build:1" (memory 0))"#;
+    assert!(Prepared::new(wat::parse_str(instrumented(short)).unwrap()).is_err());
+    let again = Prepared::new(prepared.wasm()).unwrap();
+    assert_eq!(again.wasm(), prepared.wasm());
+    assert!(Module::from_prepared(again, &Engine::default()).is_ok());
+}
+
 /// If this fails, the kept form has changed, and needs another version number.
 #[test]
 fn the_kept_form_is_that_of_its_version() {
     let global = r"(global $__stack_pointer (mut i32) (i32.const 64))";
-    let bytes = findings(&format!(r#"(module (memory (export "m") 1) {global})"#)).to_bytes();
-    let expected = b"asyncify findings 4\n\0\0\x01\x01m\0\0\x0f__stack_pointer\0\x0f__stack_pointer\0\x01\0\x40\0\0\0\0\0\x01\0\x0f__stack_pointer\x01\x0f__stack_pointer\0\x01\x0f__stack_pointer\0\0\0\0\0\0\0\0\0";
-    assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    let findings = findings(&format!(r#"(module (memory (export "m") 1) {global})"#));
+    let bytes = findings.to_bytes().escape_ascii().to_string();
+    let build = "e5eecbc66bc98f4f96326c9a0108955399f60402c281269c716b483ffcd8058f";
+    let expected = b"asyncify findings 4\n\x01@BUILD\0\0\x01\x01m\0\0\x0f__stack_pointer\0\x0f__stack_pointer\0\x01\0\x40\0\0\0\0\0\x01\0\x0f__stack_pointer\x01\x0f__stack_pointer\0\x02\x0f__stack_pointer\x4fasyncify:build:BUILD\0\0\0\0\0\0\0\0\0";
+    assert_eq!(bytes, expected.escape_ascii().to_string().replace("BUILD", build));
 }
 
 fn sample() -> Vec<u8> {
