@@ -9,7 +9,7 @@ use crate::attr::Attrs;
 use crate::check::types::Parts;
 use crate::errors::Errors;
 use crate::expand::{self, hidden};
-use crate::model::{Exports, Function, Imports, allowed, cfgs};
+use crate::model::{Exports, Function, Imports, allowed, cfgs, type_text};
 
 /// The block, and a host without imports.
 pub(crate) fn imports(block: &Imports<'_>, errors: Errors) -> TokenStream {
@@ -39,7 +39,11 @@ fn no_imports(generics: &Generics, host: &Type, attrs: &Attrs) -> TokenStream {
     let first = attrs.part.is_none();
     let inherent = (first && generics.params.is_empty()).then(|| expand::imports::inherent(host));
     let (generics, _, clause) = generics.split_for_impl();
-    let parts = &attrs.parts;
+    // One that is listed twice is told of already.
+    let is_new = |(index, part): &(usize, &Type)| {
+        !attrs.parts[..*index].iter().any(|other| type_text(other) == type_text(part))
+    };
+    let parts = attrs.parts.iter().enumerate().filter(is_new).map(|(_, part)| part);
     let implemented = match &attrs.part {
         Some(part) => quote!(PartOf<#host> for #part),
         None => quote!(Imports for #host),

@@ -153,19 +153,20 @@ impl<T: Send + 'static> Guest<T> {
     /// [`Error::Exports`], which lists every export that is missing or has another signature.
     ///
     /// ```
-    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// # use asyncify::{Guest, Lent, Module, wasmtime::Engine};
     /// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
     /// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
     /// # let guest = Guest::builder(&module).instantiate().await?;
     /// #[asyncify::exports]
     /// trait App {
     ///     fn double(&self, number: u32) -> u32;
-    ///     fn greeting(&self) -> String;
+    ///     // A literal of the guest's: not allocated, so it is not to be freed.
+    ///     fn greeting(&self) -> Lent<String>;
     /// }
     ///
     /// let app: AppExports = guest.exports()?;
     /// assert_eq!(app.double(4).await?, 8);
-    /// assert_eq!(app.greeting().await?, "Hello");
+    /// assert_eq!(app.greeting().await?.0, "Hello");
     /// # Ok::<(), asyncify::Error>(()) }).unwrap();
     /// ```
     pub fn exports<E: crate::exports::Exports>(&self) -> Result<E> {
