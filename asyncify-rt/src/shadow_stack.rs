@@ -12,8 +12,9 @@
 
 mod above;
 mod limit;
+mod policy;
+mod regions;
 
-use std::num::NonZeroU32;
 use std::ops::Range;
 
 use wasmtime::Global;
@@ -23,67 +24,11 @@ use crate::cx::GuestCx;
 use crate::error::{Error, Result, Thin};
 use crate::memory::{self, OutOfBounds};
 use crate::module::PointerWidth;
-use crate::room::Wanted;
 use above::Above;
 use limit::Limit;
 pub(crate) use limit::{Guard, Overrun};
-
-/// How parked calls keep their part of the shadow stack. A guest without one needs neither.
-///
-/// Choose [`Separate`](Self::Separate) unless you know better: it is right for guests that keep
-/// pointers into parked frames, such as a queue whose nodes are local variables of those who
-/// wait. Choose [`Copied`](Self::Copied) for very many calls at once, or for a guest that checks
-/// its own stack. Where there is no place for regions, neither an allocator that the guest exports
-/// nor one that you name with [`Builder::place`](crate::Builder::place), `Copied` is the default,
-/// and with `Separate` a call that needs a region ends with [`Error::NoRoom`].
-///
-/// ```
-/// # use asyncify::{Guest, Module, wasmtime::Engine};
-/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
-/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
-/// use asyncify::StackPolicy;
-///
-/// // Many calls with little on their stacks: nothing of them stays in the guest.
-/// let copied = Guest::builder(&module).stack_policy(StackPolicy::Copied).instantiate().await?;
-/// // Some calls, in regions of 16 KiB.
-/// let separate = Guest::builder(&module).region_size(16 << 10).instantiate().await?;
-/// # let _ = (copied, separate);
-/// # Ok::<(), asyncify::Error>(()) }).unwrap();
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StackPolicy {
-    /// The default where there is a place for regions. Frames stay where they are: a call that
-    /// starts while another is parked on the guest's own stack gets a region of its own. Pointers
-    /// into parked frames stay good. A guest that checks its stack against a fixed limit is wrong in
-    /// a region.
-    #[default]
-    Separate,
-    /// The default elsewhere. The call's bytes are copied out when it parks and back when it
-    /// resumes: nothing stays in the guest. A pointer into a parked call's stack is dead until that
-    /// call resumes.
-    Copied,
-    /// One call at a time, in the order they came: a call's turn lasts from its first run to its
-    /// end, waits included, and nothing is moved meanwhile. For guests whose own collector looks
-    /// for objects on their stack, which finds what a waiting call holds there and nowhere else.
-    ///
-    /// A call that an import of the running call makes, and awaits within its own future, runs at
-    /// once, above that call's frames; several of them take turns among each other. An import that
-    /// waits for one in another way, such as a task that it spawned, waits for ever: that call
-    /// waits in turn for this one to end. What runs by [`Guest::with`](crate::Guest::with) waits for
-    /// no turn.
-    ///
-    /// A call that has begun and is then neither polled nor dropped holds up all others; one that
-    /// waits, and is not polled when its turn comes, loses that turn and keeps its place.
-    Exclusive,
-}
-
-/// Where the bounds of the guest's own stack are not known, a region has this many bytes.
-const DEFAULT_REGION: u64 = 64 << 10;
-/// A region is never larger by itself.
-const LARGEST_REGION: u64 = 1 << 20;
-/// A region has no less.
-const LEAST_REGION: u64 = 1 << 10;
+pub use policy::StackPolicy;
+use regions::{Region, RegionId};
 
 /// The global that points to the shadow stack's top.
 #[derive(Clone, Debug, Default)]
@@ -117,16 +62,6 @@ pub(crate) struct ShadowStack {
     /// for a failure, and a rewinding enters it where the innermost frame had the pointer.
     low: bool,
 }
-
-#[derive(Clone, Copy)]
-struct Region {
-    low: u64,
-    high: u64,
-}
-
-/// Names a region: its position, from 1 on, so that there is room to say that there is none.
-#[derive(Clone, Copy)]
-pub(crate) struct RegionId(NonZeroU32);
 
 /// A running call's place on the shadow stack.
 #[derive(Clone, Copy)]
@@ -181,7 +116,7 @@ impl Default for ShadowStack {
         Self {
             pointer: Pointer::default(),
             policy: StackPolicy::default(),
-            region_size: DEFAULT_REGION,
+            region_size: regions::size(None, None),
             main_occupied: false,
             regions: Vec::new(),
             free: Vec::new(),
@@ -199,10 +134,7 @@ impl ShadowStack {
         region_size: Option<u64>,
         main: Option<Range<u64>>,
     ) -> Self {
-        let by_guest = main.as_ref().map_or(DEFAULT_REGION, |main| main.end - main.start);
-        let by_guest = by_guest.min(LARGEST_REGION);
-        let region_size = region_size.unwrap_or(by_guest).clamp(LEAST_REGION, u64::MAX - 15);
-        let region_size = region_size.next_multiple_of(16);
+        let region_size = regions::size(region_size, main.as_ref());
         let guard = match &pointer {
             Pointer::Known { guard, .. } => *guard,
             _ => None,
@@ -289,10 +221,6 @@ impl ShadowStack {
         self.low |= base.is_none();
         base
     }
-
-    fn region(&self, RegionId(position): RegionId) -> Option<Region> {
-        self.regions.get(position.get() as usize - 1).copied()
-    }
 }
 
 impl<T: Send + 'static> GuestCx<'_, T> {
@@ -325,11 +253,6 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         self.run_in_region(region)?;
         self.set_stack_pointer(region.high)?;
         Ok(Frame { base, region: Some(id) })
-    }
-
-    fn run_in_region(&mut self, region: Region) -> Result<()> {
-        self.rt().stack.limit.run_in(Some(region.low..region.high));
-        self.set_limit()
     }
 
     /// Says that a call whose part was put back runs now, and where the pointer must be for it.
@@ -401,13 +324,6 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         self.set_stack_pointer(frame.base)
     }
 
-    /// Leaves the region that the call ran in to others.
-    fn free_region(&mut self, region: RegionId) {
-        let stack = &mut self.rt().stack;
-        stack.free.push(region);
-        stack.limit.run_in(None);
-    }
-
     /// Ends a parked call that will not be resumed.
     pub(crate) fn drop_stack(&mut self, part: ShadowPart) -> Result<()> {
         match part {
@@ -428,49 +344,5 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             }
             ShadowPart::None | ShadowPart::Copied { .. } => Ok(()),
         }
-    }
-
-    fn take_region(&mut self) -> Result<(RegionId, Region)> {
-        if self.rt().stack.free.is_empty() {
-            self.make_regions()?;
-        }
-        let stack = &mut self.rt().stack;
-        let taken = stack.free.pop().and_then(|index| Some((index, stack.region(index)?)));
-        let taken = taken.ok_or_else(|| Error::NoRoom {
-            what: "a shadow stack region",
-            size: stack.region_size,
-            reason: "there are as many as can be counted; let fewer calls wait at once".to_owned(),
-        })?;
-        let in_use = stack.regions.len() - stack.free.len();
-        let stats = &mut self.rt().stats;
-        stats.most_regions_in_use = stats.most_regions_in_use.max(in_use);
-        Ok(taken)
-    }
-
-    /// Makes at least one region. Grown memory comes in pages, which hold several small ones.
-    fn make_regions(&mut self) -> Result<()> {
-        let size = self.rt().stack.region_size;
-        let room = self.make_room(Wanted {
-            what: "a shadow stack region",
-            size,
-            least: LEAST_REGION.min(size),
-            parts: 1,
-            cure: "ask for less with `Builder::region_size`, take `StackPolicy::Copied`, which needs none, or name another place with `Builder::place`",
-        })?;
-        let stack = &mut self.rt().stack;
-        let mut low = room.start.next_multiple_of(16);
-        // The first is as large as the room, less its alignment; it may be the only one.
-        let mut high = low.saturating_add(size).min(room.end - room.end % 16);
-        while high <= room.end
-            && let Ok(position) = u32::try_from(stack.regions.len() + 1)
-            && let Some(position) = NonZeroU32::new(position)
-        {
-            stack.regions.push(Region { low, high });
-            stack.free.push(RegionId(position));
-            (low, high) = (high, high.saturating_add(size));
-        }
-        let made = stack.regions.len();
-        self.rt().stats.regions = made;
-        Ok(())
     }
 }
