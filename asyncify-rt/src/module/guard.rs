@@ -6,14 +6,21 @@
 //! before anything is written:
 //!
 //! ```wat
-//! ;; Input: a frame of 32 bytes, then one of any size
+//! ;; Input: a frame of 32 bytes, one of another size, and a value that may be anything
 //! (global.set $sp (local.tee $frame (i32.sub (global.get $sp) (i32.const 32))))
+//! (global.set $sp (local.tee $array (i32.sub (global.get $sp) (local.get $size))))
 //! (global.set $sp (local.get $new))
 //!
 //! ;; Output
 //! (local.tee $frame (i32.sub (global.get $sp) (i32.const 32)))  ;; stays on the operand stack
 //! (if (i32.lt_u (i32.sub (global.get $sp) (global.get $limit)) (i32.const 32))
 //!   (then (global.set $hit (i32.sub (global.get $sp) (i32.const 32))) unreachable))
+//! (global.set $sp)
+//!
+//! (local.tee $wanted (local.tee $array (i32.sub (global.get $sp) (local.get $size))))
+//! (if (i32.lt_u (i32.sub (global.get $sp) (global.get $limit))
+//!               (i32.sub (global.get $sp) (local.get $wanted)))
+//!   (then (global.set $hit (local.get $wanted)) unreachable))
 //! (global.set $sp)
 //!
 //! (local.tee $wanted (local.get $new))
@@ -23,8 +30,9 @@
 //! (global.set $sp (local.get $wanted))
 //! ```
 //!
-//! The first form also sees a pointer that would wrap around. Both let be who is below the limit
-//! already: a guest that switches to a stack of its own is there on purpose. Writes of values that
+//! The first two also see a pointer that would wrap around; in the third, what is higher than the
+//! pointer gives room back. All let be who is below the limit already: a guest that switches to a
+//! stack of its own is there on purpose. Writes of values that
 //! come from elsewhere, as a parameter or a load, switch stacks or give one back, and are not
 //! compared at all.
 
@@ -33,7 +41,7 @@ use wasmparser::{BinaryReader, FunctionBody};
 
 use super::parse::{Parsed, invalid};
 use super::sections::{self, Replaced};
-use super::writes::Lowering;
+use super::writes::{By, Lowering};
 use super::{GlobalKind, PointerWidth};
 use crate::error::Result;
 
@@ -139,7 +147,7 @@ impl Guard {
         let mut changed = Vec::with_capacity(body.range().len() + sites.len() * 32);
         let mut from = body.range().start;
         let mut wanted = 0;
-        if sites.iter().any(|site| site.by.is_none()) {
+        if sites.iter().any(|site| !matches!(site.by, By::Constant(_))) {
             let function = u32::try_from(parsed.imports.len() + position).unwrap_or(u32::MAX);
             let params = parsed.function_type(function).map_or(0, |ty| ty.params().len());
             let locals = Locals::of(wasm, body)?;
@@ -165,18 +173,12 @@ impl Guard {
     }
 
     /// Compares the value on the operand stack with the limit, and leaves it there.
-    fn check(
-        self,
-        code: &mut InstructionSink<'_>,
-        width: PointerWidth,
-        by: Option<i64>,
-        wanted: u32,
-    ) {
+    fn check(self, code: &mut InstructionSink<'_>, width: PointerWidth, by: By, wanted: u32) {
         let Self { pointer, limit, hit } = self;
         let is_32 = width.kind() == GlobalKind::I32;
         let block = wasm_encoder::BlockType::Empty;
         match by {
-            Some(by) => {
+            By::Constant(by) => {
                 code.global_get(pointer).global_get(limit);
                 let code = if is_32 { code.i32_sub() } else { code.i64_sub() };
                 let code = constant(code, width, by);
@@ -186,7 +188,15 @@ impl Guard {
                 let code = if is_32 { code.i32_sub() } else { code.i64_sub() };
                 code.global_set(hit).unreachable().end();
             }
-            None => {
+            By::Size => {
+                code.local_tee(wanted).global_get(pointer).global_get(limit);
+                let code = if is_32 { code.i32_sub() } else { code.i64_sub() };
+                code.global_get(pointer).local_get(wanted);
+                let code = if is_32 { code.i32_sub() } else { code.i64_sub() };
+                let code = if is_32 { code.i32_lt_u() } else { code.i64_lt_u() };
+                code.if_(block).local_get(wanted).global_set(hit).unreachable().end();
+            }
+            By::Unknown => {
                 code.local_tee(wanted).global_get(limit);
                 let code = if is_32 { code.i32_lt_u() } else { code.i64_lt_u() };
                 let code = code.if_(block).global_get(pointer).global_get(limit);

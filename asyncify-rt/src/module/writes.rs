@@ -41,8 +41,18 @@ pub(super) struct Lowering {
     pub(super) body: usize,
     /// Where its `global.set` stands in the module.
     pub(super) at: usize,
-    /// The bytes that the global's present value is lowered by, where that is one constant.
-    pub(super) by: Option<i64>,
+    pub(super) by: By,
+}
+
+/// What a global's present value is lowered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// So many bytes.
+    Constant(i64),
+    /// Another number of bytes: the new value is the present one, less a size.
+    Size,
+    /// Perhaps not at all: the new value was kept, or may come from several places.
+    Unknown,
 }
 
 /// What was found in all functions.

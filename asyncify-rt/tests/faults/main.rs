@@ -23,6 +23,8 @@ mod linking;
 mod marshalling;
 mod names;
 mod overflow;
+mod overflow_ends;
+mod own_stacks;
 mod places;
 mod poison;
 mod reentry;

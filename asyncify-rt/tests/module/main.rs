@@ -1,6 +1,7 @@
 //! Preparing modules: what is found in them, what is added, and what is refused.
 
 mod control;
+mod guarded;
 mod kept;
 mod kinds;
 mod stack_pointer;

@@ -18,13 +18,30 @@ pub(super) const LOWER: u8 = FRAME | MASKED | TAKEN | ADDED;
 /// So many globals are followed at a time.
 pub(super) const LANES: usize = 8;
 
-/// The global's own value, less a constant: no write of it and no call lies between.
+/// The global's own value, less something: no write of it and no call lies between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exact {
     pub(super) lane: usize,
     /// Counts what may have changed the global.
     pub(super) version: u32,
-    pub(super) less: i64,
+    /// A constant, or else a size that is not known here.
+    pub(super) less: Option<i64>,
+}
+
+impl Exact {
+    fn moved(self, by: i64) -> Option<Self> {
+        match self.less {
+            Some(less) => Some(Self { less: Some(less.wrapping_sub(by)), ..self }),
+            None if by < 0 => Some(self),
+            // Higher than the global, perhaps.
+            None => None,
+        }
+    }
+
+    /// Less a size as well. What was raised before may be higher than the global still.
+    fn lowered(self) -> Option<Self> {
+        self.less.is_none_or(|less| less >= 0).then_some(Self { less: None, ..self })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +66,8 @@ impl Value {
     }
 
     pub(super) fn global(lane: usize, version: u32) -> Self {
-        let mut value = Self { exact: Some(Exact { lane, version, less: 0 }), ..Self::UNKNOWN };
+        let mut value =
+            Self { exact: Some(Exact { lane, version, less: Some(0) }), ..Self::UNKNOWN };
         value.kinds[lane] = SAME;
         value
     }
@@ -91,7 +109,10 @@ impl Value {
         match (self.constant, other.constant) {
             (Some(a), Some(b)) => Self::constant(a.wrapping_sub(b)),
             (None, Some(by)) if self.is_pointer() => self.moved(by.wrapping_neg()),
-            _ => self.to(if other.aligned { MASKED } else { TAKEN }),
+            _ => {
+                let exact = self.exact.filter(|_| !other.is_pointer()).and_then(Exact::lowered);
+                Self { exact, ..self.to(if other.aligned { MASKED } else { TAKEN }) }
+            }
         }
     }
 
@@ -108,9 +129,12 @@ impl Value {
             _ if kind & (TAKEN | SAME) != 0 => kind & !TAKEN | MASKED,
             _ => kind,
         };
+        // Further down, to a boundary.
+        let exact = value.exact.filter(|_| mask.is_some_and(i64::is_negative));
         Self {
             kinds: value.kinds.map(masked),
             aligned: mask.is_some_and(|mask| mask % 4 == 0),
+            exact: exact.and_then(Exact::lowered),
             ..Self::UNKNOWN
         }
     }
@@ -129,7 +153,7 @@ impl Value {
             _ if by % 4 == 0 => FRAME,
             _ => TAKEN,
         };
-        let exact = self.exact.map(|exact| Exact { less: exact.less.wrapping_sub(by), ..exact });
+        let exact = self.exact.and_then(|exact| exact.moved(by));
         Self { exact, ..self.to(kind) }
     }
 

@@ -1,12 +1,15 @@
 //! A walk over one function that follows the values it writes to the watched globals.
 
-use wasmparser::{BlockType, FunctionBody, Operator, TryTable};
+mod blocks;
+
+use wasmparser::{FunctionBody, Operator, TryTable};
 
 use super::operators::{NoTypes, catch_label, is_access};
-use super::value::{LANES, LOWER, Value};
-use super::{Facts, Lowering};
+use super::value::{Exact, LANES, LOWER, Value};
+use super::{By, Facts, Lowering};
 use crate::error::Result;
 use crate::module::parse::{Parsed, invalid};
+use blocks::{Block, Kind};
 
 /// A function whose locals are still not settled is taken to lower whatever it writes.
 const WALKS: u32 = 16;
@@ -27,28 +30,6 @@ pub(super) struct Local {
     stretch: u32,
     /// Whether `all` was made use of.
     used: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    Loop,
-    /// An `if` that has no `else` so far: its end is reached where it is not entered, too.
-    If,
-}
-
-/// A block that is open.
-struct Block {
-    kind: Kind,
-    /// Operands below it.
-    height: usize,
-    results: usize,
-    /// What is left as its one result, by those who branched.
-    result: Option<Value>,
-    /// Whether its beginning can be reached.
-    live: bool,
-    /// Whether its end can be, by a branch.
-    reached: bool,
 }
 
 #[allow(clippy::struct_excessive_bools, reason = "none of them depends on another")]
@@ -290,13 +271,14 @@ impl<'p, 'a> Walk<'p, 'a> {
         facts.kinds |= kinds;
         facts.others |= kinds == 0;
         facts.constants |= value.constant.is_some();
-        let exact = value.exact.filter(|exact| {
-            exact.lane == lane
-                && exact.version == self.version
-                && (1..=LARGEST_FRAME).contains(&exact.less)
-        });
         if kinds & LOWER != 0 {
-            let by = exact.map(|exact| exact.less);
+            let is_exact = |exact: &Exact| exact.lane == lane && exact.version == self.version;
+            let by = match value.exact.filter(is_exact).map(|exact| exact.less) {
+                Some(Some(less @ 1..=LARGEST_FRAME)) => By::Constant(less),
+                Some(Some(less)) if less <= 0 => By::Unknown,
+                Some(_) => By::Size,
+                None => By::Unknown,
+            };
             self.lowerings.push(Lowering { global, body, at, by });
         }
         self.version += 1;
@@ -370,82 +352,5 @@ impl<'p, 'a> Walk<'p, 'a> {
         let grew = local.used && local.all.is_none_or(|before| before.kinds != all.kinds);
         (local.all, local.now, local.stretch) = (Some(all), value, stretch);
         self.grew |= grew;
-    }
-
-    fn open(&mut self, kind: Kind, height: usize, results: usize) {
-        let live = self.live;
-        self.blocks.push(Block { kind, height, results, result: None, live, reached: false });
-    }
-
-    fn enter(&mut self, ty: BlockType, kind: Kind) {
-        let (params, results) = match ty {
-            BlockType::Empty => (0, 0),
-            BlockType::Type(_) => (0, 1),
-            BlockType::FuncType(index) => self.parsed.type_arity(index).unwrap_or_default(),
-        };
-        let height = self.operands.len().saturating_sub(params).max(self.height());
-        self.open(kind, height, results);
-    }
-
-    /// Ends a stretch: other ways lead here as well.
-    fn join(&mut self) {
-        self.stretch += 1;
-        self.version += 1;
-    }
-
-    /// Goes on where nothing leads.
-    fn stop(&mut self) {
-        self.live = false;
-        self.forget();
-    }
-
-    /// The operand on top that the open block has.
-    fn top(&self) -> Option<Value> {
-        self.operands.get(self.height()..).and_then(|own| own.last()).copied()
-    }
-
-    /// Goes to the end of the block that is `depth` blocks further out, with what is on the stack as
-    /// its result.
-    fn branch(&mut self, depth: u32, carries: bool) {
-        let (top, live) = (self.top().unwrap_or(Value::UNKNOWN), self.live);
-        let target = self.blocks.len().checked_sub(1).and_then(|at| at.checked_sub(depth as usize));
-        let Some(block) = target.and_then(|at| self.blocks.get_mut(at)) else {
-            return;
-        };
-        if block.kind == Kind::Loop {
-            return;
-        }
-        block.reached |= live;
-        if block.results == 1 && carries && live {
-            block.result = Some(block.result.map_or(top, |result| result.or(top)));
-        }
-    }
-
-    /// Goes over to another way through the block.
-    fn otherwise(&mut self) {
-        self.branch(0, true);
-        self.forget();
-        if let Some(block) = self.blocks.last_mut() {
-            block.kind = Kind::Plain;
-            self.live = block.live;
-        }
-        self.join();
-    }
-
-    fn close(&mut self) {
-        let top = self.top().unwrap_or(Value::UNKNOWN);
-        self.branch(0, true);
-        let Some(block) = self.blocks.pop() else { return };
-        self.operands.truncate(block.height);
-        self.live |= block.reached || block.kind == Kind::If && block.live;
-        match (block.results, block.kind) {
-            (1, Kind::Loop) => self.push(top),
-            (1, _) => self.push(block.result.unwrap_or(Value::UNKNOWN)),
-            (several, _) => (0..several).for_each(|_| self.push(Value::UNKNOWN)),
-        }
-        if self.blocks.is_empty() {
-            self.returns |= self.live;
-        }
-        self.join();
     }
 }
