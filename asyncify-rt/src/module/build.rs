@@ -84,5 +84,6 @@ fn digest(wasm: &[u8], place: &Range<usize>) -> String {
     hash.update(wasm.get(..place.start).unwrap_or_default());
     hash.update([b'0'; DIGITS]);
     hash.update(wasm.get(place.end..).unwrap_or_default());
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16);
+    hash.finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect()
 }
