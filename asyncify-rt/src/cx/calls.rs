@@ -72,7 +72,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     /// function of the guest and returns what that returned. The function may suspend: then this
     /// answers [`Error::Busy`], the import's own answer is ignored, and when the call resumes the
     /// import runs again, with the same numbers for arguments, and calls again. So it must have no
-    /// effects before that call. Each one takes some of the thread's stack, which
+    /// effects before that call, and what it calls after that must not suspend. Each one takes some of the thread's stack, which
     /// `wasmtime::Config::max_wasm_stack` bounds.
     ///
     /// # Errors

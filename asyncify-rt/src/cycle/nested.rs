@@ -94,8 +94,10 @@ where
     cx.bring_frames_back()?;
     cx.rt().machine.tunnel = false;
     let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
-    cx.rt().machine.tunnel = true;
     let unwinding = is_unwinding(cx);
+    // What has returned is not called again when the guest is rewound. A further call must not
+    // suspend: its frames would come back into the first one.
+    cx.rt().machine.tunnel = unwinding;
     if result.as_ref().is_ok_and(Result::is_ok)
         && let Err(error) = cx.set_frames_aside()
     {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use asyncify_rt::private::Direct;
-use asyncify_rt::{Guest, ImportInfo};
+use asyncify_rt::{Error, Guest, GuestCx, ImportInfo};
 use wasmtime::Engine;
 
 use crate::common::{Desk, WAIT, answer, block_on, call, ends, module, park};
@@ -16,6 +16,15 @@ const FAILED: i32 = -1000;
 
 /// A guest whose `outer(x)` adds x to what `inner` returns. It calls that through a trampoline.
 fn guest(desk: &Desk, inner: &str) -> Guest {
+    guest_through(desk, inner, |cx| cx.call::<(), i32>("inner", ()).unwrap_or(FAILED))
+}
+
+/// As [`guest`], with the trampoline's own body.
+fn guest_through(
+    desk: &Desk,
+    inner: &str,
+    body: impl Fn(&mut GuestCx<'_, ()>) -> i32 + Clone + Send + Sync + 'static,
+) -> Guest {
     let engine = Engine::default();
     let fields = format!(
         r#"{WAIT} (import "env" "through" (func $through (result i32)))
@@ -29,8 +38,8 @@ fn guest(desk: &Desk, inner: &str) -> Guest {
           (i32.add (local.get $answer) (local.get $x)))"#
     );
     let mut imports = desk.imports(&engine);
-    imports.trampoline::<(), Direct, i32, (), _>(&THROUGH, &Arc::new(()), |(), cx, ()| {
-        (cx.call::<(), i32>("inner", ()).unwrap_or(FAILED), ())
+    imports.trampoline::<(), Direct, i32, (), _>(&THROUGH, &Arc::new(()), move |(), cx, ()| {
+        (body(cx), ())
     });
     let builder = Guest::builder(&module(&engine, &fields)).async_imports(imports);
     block_on(builder.trap_keeps_guest().instantiate()).unwrap()
@@ -99,4 +108,34 @@ fn a_trap_after_a_suspension_leaves_the_stack_pointer_as_it_was() {
         let guest = guest(&desk, &format!("{before} {WAITS}"));
         fails_when_resumed(&guest, &desk);
     }
+}
+
+/// What waits in a second call of a trampoline would come back into the first.
+#[test]
+fn a_second_call_of_a_trampoline_must_not_suspend() {
+    let desk = Desk::new();
+    let inner = "(if REWINDING (then (drop (call $pop))))
+        (local.set $answer (call $wait (i32.const 4)))
+        (if UNWINDING (then (call $push (i32.const 1)) (return (i32.const 0))))
+        (local.get $answer)";
+    let guest = guest_through(&desk, inner, |cx| {
+        let first = cx.call::<(), i32>("inner", ());
+        match (first, cx.call::<(), i32>("inner", ())) {
+            (Ok(first), Err(Error::HostFrame { import })) if import == "env.wait" => first * 10,
+            // The guest unwinds.
+            (Err(Error::Busy), Err(Error::Busy)) => FAILED,
+            other => panic!("{other:?}"),
+        }
+    });
+    for _ in 0..3 {
+        let mut outer = call(&guest, "outer", 7);
+        park(&mut outer);
+        desk.answer(4);
+        assert_eq!(ends(&mut outer), (answer(4) * 10 + 7,));
+        is_in_order(&guest);
+    }
+    // Ready at once in the first call makes no difference to the second.
+    desk.answer(4);
+    assert_eq!(ends(&mut call(&guest, "outer", 7)), (answer(4) * 10 + 7,));
+    is_in_order(&guest);
 }
