@@ -10,6 +10,11 @@ use super::parse::Parsed;
 use super::{build, sections};
 use crate::error::Result;
 
+/// Whether an export that was to be called `wanted` may be called `name`: as it is, or numbered.
+pub(super) fn is_added_as(name: &str, wanted: &str) -> bool {
+    name.strip_prefix(wanted).is_some_and(|number| number.is_empty() || number.starts_with(':'))
+}
+
 /// The exports of a module, and those to be added to it.
 pub(super) struct Exports<'a> {
     taken: HashSet<Cow<'a, str>>,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use wasmparser::{ExternalKind, ValType};
 
 use super::asyncify::{self, Asyncify, DATA, Role, STATE};
-use super::exports::Exports;
+use super::exports::{self, Exports};
 use super::findings::{Findings, stale};
 use super::found::{
     FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackGuard, StackPointer,
@@ -85,7 +85,7 @@ impl Prepared {
             return Err(Error::NoMemory);
         }
         let globals = asyncify.as_ref().map(|asyncify| asyncify.globals);
-        let guarded = guarded(&parsed);
+        let guarded = guarded(&parsed, asyncify.as_ref());
         let mut possible = stack_pointer::possible(&parsed, globals);
         for index in guarded.iter().flatten() {
             possible.get_mut(*index as usize).into_iter().for_each(|possible| *possible = false);
@@ -280,15 +280,24 @@ fn check_memory(parsed: &Parsed<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The two globals that an earlier preparation added to guard the shadow stack.
-fn guarded(parsed: &Parsed<'_>) -> Option<[u32; 2]> {
-    let find = |wanted| {
-        let mut exported = parsed.exported(ExternalKind::Global);
-        let (_, index) = exported.find(|(name, _)| *name == wanted)?;
-        let ty = parsed.global(index)?.ty;
-        (ty.mutable && ty.content_type == parsed.width().value_type()).then_some(index)
+/// The two globals that an earlier preparation added to guard the shadow stack: one after the other,
+/// behind whatever else of the module's has such names.
+fn guarded(parsed: &Parsed<'_>, asyncify: Option<&Asyncify<'_>>) -> Option<[u32; 2]> {
+    let fits = |index: u32| {
+        parsed.global(index).is_some_and(|global| {
+            global.ty.mutable
+                && global.ty.content_type == parsed.width().value_type()
+                && global.import.is_none()
+                && !asyncify.is_some_and(|asyncify| asyncify.globals.contains(index))
+        })
     };
-    Some([find(guard::LIMIT)?, find(guard::HIT)?])
+    let last = |wanted| {
+        let exported = parsed.exported(ExternalKind::Global);
+        let named = exported.filter(|(name, _)| exports::is_added_as(name, wanted));
+        named.map(|(_, index)| index).filter(|index| fits(*index)).max()
+    };
+    let (limit, hit) = (last(guard::LIMIT)?, last(guard::HIT)?);
+    (limit.checked_add(1) == Some(hit)).then_some([limit, hit])
 }
 
 /// Every mutable global with an export, added where the module has none.

@@ -140,3 +140,32 @@ proptest! {
         }
     }
 }
+
+/// The names of the two globals that a preparation adds, on something else of the module's.
+#[test]
+fn what_only_has_the_names_of_a_guard_is_no_guard() {
+    let engine = Engine::default();
+    let stack = r#"(memory 1) (global $sp (mut i32) (i32.const 64)) (global $other (mut i32) (i32.const 0))
+        (func (export "run")
+          (global.set $sp (i32.sub (global.get $sp) (i32.const 16)))
+          (i32.store (global.get $sp) (i32.const 1))
+          (global.set $sp (i32.add (global.get $sp) (i32.const 16))))"#;
+    for (limit, hit) in [
+        ("global $state", "global $data"),
+        ("global $data", "global $state"),
+        ("global $other", "global $other"),
+        ("global $other", "global $sp"),
+        ("func 0", "memory 0"),
+    ] {
+        let exports = format!(
+            r#"{stack} (export "asyncify:stack:limit" ({limit})) (export "asyncify:stack:hit" ({hit}))"#
+        );
+        let prepared = prepare(&instrumented(&exports));
+        let findings = prepared.findings().clone();
+        let again = Prepared::new(prepared.wasm()).unwrap();
+        assert_eq!(again.wasm(), prepared.wasm(), "{limit} {hit}");
+        let asyncify = findings.asyncify().expect("it is instrumented");
+        assert_ne!(asyncify.state(), "", "{limit} {hit}");
+        Module::from_prepared(prepared, &engine).unwrap();
+    }
+}
