@@ -60,6 +60,18 @@ impl Asyncify {
         }
     }
 
+    /// Whether `global` is this state global, and not that of another instance: what is written into
+    /// one stands in the other.
+    pub(crate) fn has_state(&self, mut store: impl AsContextMut, global: Global) -> bool {
+        /// No state.
+        const MARK: i32 = 3;
+        let kept = self.state.get(&mut store);
+        let is_written = self.state.set(&mut store, Val::I32(MARK)).is_ok();
+        let found = global.get(&mut store);
+        let is_back = self.state.set(&mut store, kept).is_ok();
+        is_written && is_back && matches!(found, Val::I32(MARK))
+    }
+
     /// Whether the guest may point at another struct than the window's, where `phase` needs that: it
     /// does where it unwinds its own frames.
     #[inline]

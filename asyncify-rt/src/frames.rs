@@ -1,18 +1,43 @@
 //! The functions that a suspension would have to unwind, and whether they can be.
 
-use wasmtime::{AsContext, FrameInfo, WasmBacktrace};
+use wasmtime::{AsContext, Caller, Extern, FrameInfo, WasmBacktrace};
 
 use crate::cx::GuestCx;
 use crate::error::{Error, Name, Result};
 use crate::imports::wasm_opt_args;
 use crate::module::Module;
-use crate::state::Pending;
+use crate::state::{Pending, State};
 
 /// Each suspension of this guest looks at the stack.
 pub(crate) struct Watch {
     pub(crate) module: Module,
     /// Whether a stack that is deeper than can be seen is an error.
     pub(crate) whole: bool,
+    /// Whether another instance of this module calls the import: its frames look like the guest's.
+    pub(crate) by_another: bool,
+}
+
+/// Notes by which instance an import is called that may suspend, where that is to be looked at.
+#[inline]
+pub(crate) fn note_caller<T: Send + 'static>(caller: &mut Caller<'_, State<T>>) {
+    if caller.data().rt.watch.is_some() {
+        look_at_caller(caller);
+    }
+}
+
+#[cold]
+fn look_at_caller<T: Send + 'static>(caller: &mut Caller<'_, State<T>>) {
+    let rt = &caller.data().rt;
+    let (Some(watch), Some(asyncify)) = (&rt.watch, rt.asyncify) else {
+        return;
+    };
+    let state = watch.module.findings().asyncify().map(|found| found.state().to_owned());
+    let state = state.and_then(|state| caller.get_export(&state));
+    let state = state.and_then(Extern::into_global);
+    let by_another = state.is_some_and(|state| !asyncify.has_state(&mut *caller, state));
+    if let Some(watch) = &mut caller.data_mut().rt.watch {
+        watch.by_another = by_another;
+    }
 }
 
 impl<T: Send + 'static> GuestCx<'_, T> {
@@ -40,12 +65,13 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         let functions = found(&|frame| !is_own(frame));
         if !functions.is_empty() {
             let other = frames.iter().find(|frame| !is_own(frame));
-            let name = other.and_then(|frame| frame.module().name());
-            return Err(Error::OtherInstance {
-                import,
-                functions,
-                module: name.map(str::to_owned),
-            });
+            let of = other.and_then(|frame| frame.module().name());
+            return Err(Error::OtherInstance { import, functions, module: of.map(str::to_owned) });
+        }
+        if watch.by_another {
+            let functions = frames.first().map(name).into_iter().collect();
+            let module = module.wasmtime().name().map(str::to_owned);
+            return Err(Error::OtherInstance { import, functions, module });
         }
         let functions = found(&|frame| findings.schedules(frame.func_index()));
         if !functions.is_empty() {

@@ -214,7 +214,11 @@ pub(crate) fn assemble<T: Send + 'static>(
     let whole = settings.check_frames;
     let others = settings.has_others && !settings.trusts;
     let drives = findings.drives() && !settings.trusts;
-    let watch = (whole || others || drives).then(|| Watch { module: module.clone(), whole });
+    let watch = (whole || others || drives).then(|| Watch {
+        module: module.clone(),
+        whole,
+        by_another: false,
+    });
     let causes = findings.causes(settings.has_others).into();
     let pointer = pointer(findings, settings.stack_pointer.as_ref())?;
     let known = pointer.as_ref().ok().map(String::as_str);

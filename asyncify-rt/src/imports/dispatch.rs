@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wasmtime::{Caller, Val};
+use wasmtime::{AsContextMut, Caller, Val};
 
 use super::task::{Place, Task, take_back};
 use super::{AsyncImports, ImportInfo};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
 use crate::error::{Error, Name};
+use crate::frames;
 use crate::machine::Kind;
 use crate::marshal::{Answer, Concat, IntoGuest, Params, Passed, Values};
 use crate::state::State;
@@ -70,6 +71,8 @@ impl<T: Send + 'static> AsyncImports<T> {
                         None => {
                             task.keep_out(out);
                             if let Some(task) = place.take() {
+                                frames::note_caller(&mut caller);
+                                let mut cx = GuestCx::new(caller.as_context_mut());
                                 cycle::start_unwind(&mut cx, task)?;
                             }
                             return Ok(M::Results::zero());

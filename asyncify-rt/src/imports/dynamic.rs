@@ -11,6 +11,7 @@ use super::{AsyncImports, ImportResult};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
 use crate::error::{Error, Result, Trap};
+use crate::frames;
 use crate::machine::Kind;
 use crate::marshal::Passed;
 use crate::memory::OutOfBounds;
@@ -122,6 +123,9 @@ impl<T: Send + 'static> AsyncImports<T> {
             let types: Vec<_> = ty.results().collect();
             let call =
                 move |mut caller: Caller<'_, State<T>>, params: &[Val], results: &mut [Val]| {
+                    if suspending {
+                        frames::note_caller(&mut caller);
+                    }
                     let mut cx = GuestCx::calling(&mut caller);
                     match answer(&mut cx, &import, params)? {
                         Some(answer) => give(&cx, &import, &types, results, &answer)?,

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use asyncify_rt::{Builder, Error, Guest, StackPolicy};
+use asyncify_rt::private::{Direct, Val};
+use asyncify_rt::{AsyncImports, Builder, Error, Guest, ImportInfo, ParamInfo, StackPolicy};
 use wasmtime::{Config, Engine};
 
 use crate::common::{
@@ -289,4 +290,83 @@ fn a_guest_that_drives_asyncify_itself_waits_outside_of_that_alone() {
     );
     assert!(!block_on(guest.is_poisoned()).unwrap());
     assert_eq!(ends(&mut call(&guest, "step", 9)), (10,));
+}
+
+static TYPED: ImportInfo = ImportInfo::new::<Direct, i32>(
+    "env",
+    "wait",
+    true,
+    &[ParamInfo::val::<i32>("tag", "i32")],
+    "i32",
+    "",
+);
+
+/// Another instance of the guest's own module, whose frames look like the guest's.
+#[test]
+fn another_instance_of_the_guests_module_is_told_before_it_runs_twice() {
+    let engine = Engine::default();
+    let fields = r#"(import "other" "outer" (func $other (param i32) (result i32))) (memory 1)
+        (global $count (export "count") (mut i32) (i32.const 0))
+        (func $outer (export "outer") (param $x i32) (result i32) (local $answer i32)
+          (if REWINDING
+            (then (local.set $x (call $pop)))
+            (else (global.set $count (i32.add (global.get $count) (i32.const 1)))))
+          (local.set $answer (call $wait (local.get $x)))
+          (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
+          (local.get $answer))
+        (func (export "through") (param $x i32) (result i32) (local $answer i32)
+          (if REWINDING (then (local.set $x (call $pop))))
+          (local.set $answer (call $other (local.get $x)))
+          (if UNWINDING (then (call $push (local.get $x)) (return (i32.const 0))))
+          (local.get $answer))"#;
+    let module = module(&engine, &format!("{WAIT} {fields}"));
+    let typed = |desk: &Desk| {
+        let mut imports = AsyncImports::new();
+        imports.suspending::<(Val<i32>, ()), Direct, i32, Desk, _, _>(
+            &TYPED,
+            &Arc::new(desk.clone()),
+            |desk, (tag, ())| async move {
+                let answer = desk.wait(tag).await;
+                (desk, answer, ((), ()))
+            },
+        );
+        imports
+    };
+    for is_typed in [false, true] {
+        let desk = Desk::new();
+        let imports = if is_typed { typed(&desk) } else { desk.imports(&engine) };
+        let count = Arc::new(std::sync::Mutex::new(None));
+        let (kept, same) = (Arc::clone(&count), module.wasmtime().clone());
+        let builder = Guest::builder(&module).async_imports(imports);
+        let builder = builder.link_with_store(move |linker, store| {
+            let mut own = linker.clone();
+            own.func_wrap("other", "outer", |x: i32| x)?;
+            let instance = own.instantiate(&mut *store, &same)?;
+            *kept.lock().unwrap() = instance.get_global(&mut *store, "count");
+            linker.instance(&mut *store, "other", instance)?;
+            Ok(())
+        });
+        let guest = block_on(builder.instantiate()).unwrap();
+        let counted = || {
+            let count = count.lock().unwrap().unwrap();
+            guest.try_with(|cx| count.get(cx.store().unwrap()).unwrap_i32()).unwrap()
+        };
+        assert_error!(
+            fails(&mut call(&guest, "through", 5)),
+            Error::OtherInstance { import, functions, module: None }
+                if import == "env.wait" && *functions == ["outer"],
+            "`env.wait` suspends, and was reached through `outer` of another instance in the guest's store, whose frames cannot be unwound with the guest's; make that instance a guest of its own, and call it from an async import"
+        );
+        assert_eq!(counted(), 1);
+        // The guest's own wait, before and after what is ready at once.
+        for tag in [7, 8] {
+            let mut own = call(&guest, "outer", tag);
+            park(&mut own);
+            desk.answer(6);
+            assert_eq!(ends(&mut call(&guest, "through", 6)).0, crate::common::answer(6));
+            desk.answer(tag);
+            assert_eq!(ends(&mut own).0, crate::common::answer(tag));
+        }
+        assert_eq!(counted(), 3);
+    }
 }
