@@ -460,6 +460,7 @@ pub(crate) fn settle<T: Send + 'static>(cx: &mut GuestCx<'_, T>) -> Result<()> {
     set_state(cx, Phase::Normal)
 }
 
+#[inline]
 fn set_state<T: Send + 'static>(cx: &mut GuestCx<'_, T>, phase: Phase) -> Result<()> {
     let rt = cx.rt();
     if rt.machine.go(phase)

@@ -344,6 +344,12 @@ impl<T: Send + 'static> Guest<T> {
         polled.map_err(|_| Error::Reentered.into())
     }
 
+    /// Whether its calls take turns whole.
+    #[inline]
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.inner.turns.is_some()
+    }
+
     /// Gives a call that is polled a place among those that take turns whole, if they do: they
     /// know that it is polled as long as what is returned is there. One that is over needs none.
     #[inline]

@@ -256,6 +256,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Says that a call whose part was put back runs now, and where the pointer must be for it.
+    #[inline]
     pub(crate) fn resume_stack(&mut self, part: ShadowPart) -> Result<Frame> {
         let (frame, pointer) = match part {
             ShadowPart::None => return Ok(Frame { base: 0, region: None }),

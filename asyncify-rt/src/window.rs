@@ -174,6 +174,7 @@ fn gone(range: OutOfBounds) -> Error {
 
 impl<T: Send + 'static> GuestCx<'_, T> {
     /// Sees to it that there is a window for at least `needed` bytes, and as large as is wanted.
+    #[inline]
     pub(crate) fn ensure_window(&mut self, needed: u64) -> Thin<()> {
         let limit = self.rt().limits.window_bytes;
         let window = &self.rt().window;
@@ -249,6 +250,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
     }
 
     /// Whether a rewinding has taken all frames out again.
+    #[inline]
     pub(crate) fn is_window_empty(&mut self) -> Thin<bool> {
         let (memory, rt) = self.memory_and_runtime();
         let is_empty = rt.window.pos(memory)? == rt.window.start();

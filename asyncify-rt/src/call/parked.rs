@@ -50,6 +50,7 @@ impl<K> Parked<K> {
     }
 
     /// Parks again.
+    #[inline]
     pub(super) fn again<T: Send + 'static>(
         &mut self,
         guest: &mut GuestCx<'_, T>,
@@ -68,6 +69,7 @@ impl<K> Parked<K> {
     }
 
     /// Whether the guest is needed: to answer the import, or to tell why that cannot be.
+    #[inline]
     pub(super) fn poll<T: Send + 'static>(
         &mut self,
         guest: &Guest<T>,

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Target, start};
+use crate::cx::GuestCx;
 use crate::cycle;
 use crate::error::{Error, Result, Thin};
 use crate::function::Callable;
@@ -85,34 +86,60 @@ pub(crate) fn poll_plain<T: Send + 'static, X: Target<T>>(
     turn: &mut Option<Box<Turn>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<X::Output>> {
-    let _around = target.guest().take_place(turn, || args.is_none());
-    std::task::ready!(target.guest().poll_turn(turn, cx.waker()))?;
-    let mut begin = Begin::Now;
     let mut output = None;
-    let ran = target.guest().poll_with(cx, |guest| -> Thin<()> {
-        begin = turn.as_mut().map_or(Begin::Now, |turn| turn.begin());
-        if begin != Begin::Now {
-            return Ok(());
-        }
-        let args = args.take().ok_or(Error::CallEnded)?;
-        let plain = MaySuspend::PlainExport;
-        if let Some(parking) = start(target, guest, plain, args, &mut output)? {
-            // Its import is refused before it does anything, so this is not to be expected.
-            cycle::discard(guest, parking.key);
-            guest.rt().run.ended.push(parking.pending);
-            return Err(Error::out_of_step("it suspended".to_owned()).into());
-        }
-        Ok(())
-    });
-    let ran = std::task::ready!(ran);
-    if begin != Begin::Now {
-        return begin.wait(cx.waker());
-    }
-    *turn = None;
+    let ran = if target.guest().takes_turns() {
+        std::task::ready!(poll_in_turn(target, args, turn, cx, &mut output))
+    } else {
+        let run = |guest: &mut GuestCx<'_, T>| run(target, guest, args, &mut output);
+        std::task::ready!(target.guest().poll_with(cx, run))
+    };
     match (ran, output) {
         (Ok(Ok(())), Some(output)) => Poll::Ready(Ok(output)),
         (Ok(Ok(())), None) => Poll::Ready(Err(Error::CallEnded)),
         (Ok(Err(error)), _) => Poll::Ready(Err(Error::from(error).in_function(target.name()))),
         (Err(refused), _) => Poll::Ready(Err(refused.into())),
     }
+}
+
+/// Calls it where it is this call's turn.
+#[cold]
+fn poll_in_turn<T: Send + 'static, X: Target<T>>(
+    target: &X,
+    args: &mut Option<X::Args>,
+    turn: &mut Option<Box<Turn>>,
+    cx: &mut Context<'_>,
+    output: &mut Option<X::Output>,
+) -> Poll<Thin<Thin<()>>> {
+    let _around = target.guest().take_place(turn, || args.is_none());
+    if let Err(refused) = std::task::ready!(target.guest().poll_turn(turn, cx.waker())) {
+        return Poll::Ready(Err(refused));
+    }
+    let mut begin = Begin::Now;
+    let ran = std::task::ready!(target.guest().poll_with(cx, |guest| {
+        begin = turn.as_mut().map_or(Begin::Now, |turn| turn.begin());
+        if begin == Begin::Now { run(target, guest, args, output) } else { Ok(()) }
+    }));
+    if begin != Begin::Now {
+        return begin.wait(cx.waker());
+    }
+    *turn = None;
+    Poll::Ready(ran)
+}
+
+/// Calls it in the guest, which is locked.
+#[inline]
+fn run<T: Send + 'static, X: Target<T>>(
+    target: &X,
+    guest: &mut GuestCx<'_, T>,
+    args: &mut Option<X::Args>,
+    output: &mut Option<X::Output>,
+) -> Thin<()> {
+    let args = args.take().ok_or(Error::CallEnded)?;
+    if let Some(parking) = start(target, guest, MaySuspend::PlainExport, args, output)? {
+        // Its import is refused before it does anything, so this is not to be expected.
+        cycle::discard(guest, parking.key);
+        guest.rt().run.ended.push(parking.pending);
+        return Err(Error::out_of_step("it suspended".to_owned()).into());
+    }
+    Ok(())
 }
