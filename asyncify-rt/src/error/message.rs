@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::Error;
 use super::name::{Command, Name, Text};
-use super::text::{Frames, Names, lines, meant, subject};
+use super::text::{Frames, Names, lines, meant, pronoun, subject};
 
-/// Why a function is left out, and the way out.
-const LISTS: &str = "a list left it out of the instrumentation; instrument the original module without `asyncify-ignore-indirect` and `asyncify-removelist`, or name all such functions in `asyncify-addlist` or `asyncify-onlylist`";
+/// Where from a list left functions, and the way out.
+const LISTS: &str = "out of the instrumentation; instrument the original module without `asyncify-ignore-indirect` and `asyncify-removelist`, or name all such functions in `asyncify-addlist` or `asyncify-onlylist`";
 
 impl fmt::Display for Error {
     #[allow(clippy::too_many_lines, reason = "a sentence for each variant")]
@@ -74,14 +74,16 @@ impl fmt::Display for Error {
             ),
             Self::LeftOut { functions, import: None } => write!(
                 f,
-                "{} what is instrumented, and cannot be unwound with it: a suspension there would give wrong answers, as {LISTS}; if nothing that waits is called there, use `Builder::trust_instrumentation`",
-                subject(functions, "call")
+                "{} what is instrumented, and cannot be unwound with it: a suspension there would give wrong answers, as a list left {} {LISTS}; if nothing that waits is called there, use `Builder::trust_instrumentation`",
+                subject(functions, "call"),
+                pronoun(functions)
             ),
             Self::LeftOut { functions, import: Some(import) } => write!(
                 f,
-                "{} suspends, and was reached through {}, which cannot be unwound: {LISTS}",
+                "{} suspends, and was reached through {}, which cannot be unwound: a list left {} {LISTS}",
                 Name(import),
-                Names(functions)
+                Names(functions),
+                pronoun(functions)
             ),
             Self::DrivesAsyncify { import, functions } => write!(
                 f,
@@ -149,7 +151,7 @@ impl fmt::Display for Error {
             ),
             Self::StackPointerUncertain { import, reason, collector: None } => write!(
                 f,
-                "{} cannot suspend a second call: {}; name the stack pointer with `Builder::stack_pointer`, or let one call suspend at a time, which `StackPolicy::Exclusive` sees to",
+                "{} cannot suspend a second call: {}; name the stack pointer with `Builder::stack_pointer`, say with `Builder::no_stack_pointer` that there is none, or let one call suspend at a time, which `StackPolicy::Exclusive` sees to",
                 Name(import),
                 Text(reason)
             ),

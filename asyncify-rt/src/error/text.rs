@@ -65,6 +65,11 @@ pub(super) fn subject(names: &[String], verb: &str) -> String {
     format!("{} {verb}{ending}", Names(names))
 }
 
+/// What stands for them, as an object.
+pub(super) fn pronoun(names: &[String]) -> &'static str {
+    if names.len() == 1 { "it" } else { "them" }
+}
+
 /// A line for each row, or for as many as anybody reads.
 pub(super) fn lines(rows: &[String]) -> String {
     let (shown, more) = rows.split_at(rows.len().min(SHOWN));

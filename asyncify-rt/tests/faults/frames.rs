@@ -156,6 +156,11 @@ fn a_function_that_a_list_left_out_is_told_when_the_guest_is_linked() {
         Error::LeftOut { .. },
         "`a` calls what is instrumented, and cannot be unwound with it: a suspension there would give wrong answers, as a list left it out of the instrumentation; instrument the original module without `asyncify-ignore-indirect` and `asyncify-removelist`, or name all such functions in `asyncify-addlist` or `asyncify-onlylist`; if nothing that waits is called there, use `Builder::trust_instrumentation`"
     );
+    let both =
+        "(func $a (drop (call $run (i32.const 1)))) (func $b (drop (call $run (i32.const 2))))";
+    let error = instantiate(&Desk::new(), both).unwrap_err().to_string();
+    assert!(error.starts_with("`a` and `b` call what is instrumented"), "{error}");
+    assert!(error.contains(", as a list left them out of the instrumentation; "), "{error}");
 }
 
 /// An optimizer makes one function of some that are alike, and lets each call that.

@@ -220,7 +220,7 @@ fn an_uncertain_stack_pointer_lets_one_call_park_at_a_time() {
     assert_error!(
         fails(&mut call(&guest, "run", 2)),
         Error::StackPointerUncertain { import, reason, collector: None } if import == "env.wait" && reason == REASON,
-        format!("`env.wait` cannot suspend a second call: {REASON}; name the stack pointer with `Builder::stack_pointer`, or let one call suspend at a time, which `StackPolicy::Exclusive` sees to")
+        format!("`env.wait` cannot suspend a second call: {REASON}; name the stack pointer with `Builder::stack_pointer`, say with `Builder::no_stack_pointer` that there is none, or let one call suspend at a time, which `StackPolicy::Exclusive` sees to")
     );
     desk.answer(3);
     assert_eq!(ends(&mut call(&guest, "run", 3)), (ran(3),), "a call that does not wait may run");
