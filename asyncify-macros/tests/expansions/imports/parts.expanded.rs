@@ -125,8 +125,6 @@ const _: () = {
     #[automatically_derived]
     impl __rt::ListedBy<Host> for Net {}
     #[automatically_derived]
-    impl __rt::ListedBy<Host> for Net {}
-    #[automatically_derived]
     impl __rt::PartOf<Host> for Clock {
         const IMPORTS: &'static [__rt::ImportInfo] = &[];
         fn register<__T: ::core::marker::Send + 'static>(
