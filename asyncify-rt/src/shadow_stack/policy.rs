@@ -7,7 +7,7 @@
 /// wait. Choose [`Copied`](Self::Copied) for very many calls at once, or for a guest that checks
 /// its own stack. Where there is no place for regions, neither an allocator that the guest exports
 /// nor one that you name with [`Builder::place`](crate::Builder::place), `Copied` is the default,
-/// and with `Separate` a call that needs a region ends with [`Error::NoRoom`].
+/// and with `Separate` a call that needs a region ends with [`Error::NoRoom`](crate::Error::NoRoom).
 ///
 /// ```
 /// # use asyncify::{Guest, Module, wasmtime::Engine};
