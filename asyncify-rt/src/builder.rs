@@ -73,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) store_limits: Option<StoreLimits>,
     pub(crate) budget: Budget,
     pub(crate) call_globals: Vec<String>,
+    /// The module's name of an export, and another that it is found by.
+    pub(crate) renamed_exports: Vec<(String, String)>,
     pub(crate) check_frames: bool,
     pub(crate) trusts: bool,
     /// Whether frames of other instances may lie between the guest's.

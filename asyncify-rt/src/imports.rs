@@ -8,9 +8,11 @@ mod task;
 mod wasm_opt;
 
 pub(crate) use dynamic::zeros;
+use names::Definition;
 pub use parts::{ListedBy, PartOf, is_listed, is_part, join, total};
 pub(crate) use task::Tasks;
 pub(crate) use wasm_opt::command as wasm_opt_args;
+pub use wasm_opt::host_wasm_opt_args;
 
 use std::fmt;
 use std::future::Future;
@@ -247,26 +249,6 @@ pub struct AsyncImports<T: Send + 'static> {
     definitions: Vec<Definition<T>>,
 }
 
-type Define<T> =
-    Box<dyn Fn(&mut Linker<State<T>>, &str, &str) -> wasmtime::Result<()> + Send + Sync>;
-
-struct Definition<T: Send + 'static> {
-    module: String,
-    name: String,
-    suspending: bool,
-    /// Not offered. It keeps its place: the tasks of the others go by theirs.
-    left_out: bool,
-    define: Define<T>,
-}
-
-impl<T: Send + 'static> Definition<T> {
-    /// Whether it is offered as `import`, which is `module.name`.
-    fn is_called(&self, import: &str) -> bool {
-        let name = import.strip_prefix(&*self.module).and_then(|rest| rest.strip_prefix('.'));
-        !self.left_out && name == Some(&*self.name)
-    }
-}
-
 impl<T: Send + 'static> Default for AsyncImports<T> {
     fn default() -> Self {
         Self { definitions: Vec::new() }
@@ -403,6 +385,7 @@ impl<T: Send + 'static> AsyncImports<T> {
             name: name.to_owned(),
             suspending,
             left_out: false,
+            renamed: None,
             define: Box::new(define),
         });
         self
@@ -414,11 +397,4 @@ impl<T: Send + 'static> fmt::Debug for AsyncImports<T> {
         let names = self.definitions.iter().map(|import| (&import.module, &import.name));
         f.debug_list().entries(names).finish()
     }
-}
-
-/// The arguments for the suspending imports of `H`.
-#[doc(hidden)]
-#[must_use]
-pub fn host_wasm_opt_args<H: Imports>() -> String {
-    wasm_opt_args(suspending::<H>())
 }

@@ -1,6 +1,7 @@
 //! From a module to a guest: what is checked, and what the runtime drives it by.
 
 mod faults;
+mod names;
 
 pub(crate) use faults::tell;
 
@@ -130,6 +131,7 @@ pub(crate) fn check_imports<T: Send + 'static>(
         if !fits {
             mismatches.push(ImportMismatch {
                 import: name,
+                renamed: None,
                 wanted: describe(&wanted),
                 defined: defined.as_ref().map(describe),
                 similar: None,
@@ -188,7 +190,7 @@ pub(crate) fn assemble<T: Send + 'static>(
     hooks: Option<Arc<dyn Hooks<T>>>,
 ) -> Result<Guest<T>> {
     let findings = module.findings();
-    let all: HashMap<String, Extern> = instance
+    let mut all: HashMap<String, Extern> = instance
         .exports(&mut store)
         .map(|export| (export.name().to_owned(), export.clone().into_extern()))
         .collect();
@@ -198,7 +200,7 @@ pub(crate) fn assemble<T: Send + 'static>(
         .flat_map(|asyncify| asyncify.functions().chain([asyncify.state(), asyncify.data()]))
         .chain(findings.added_exports().iter().map(String::as_str))
         .collect();
-    let exports = module
+    let mut exports = module
         .wasmtime()
         .exports()
         .filter(|export| !hidden.contains(export.name()))
@@ -207,6 +209,7 @@ pub(crate) fn assemble<T: Send + 'static>(
             Some(Export { name: export.name().into(), item, ty: export.ty() })
         })
         .collect();
+    names::rename_exports(&mut exports, &mut all, &settings.renamed_exports)?;
     let holder = Arc::clone(&store.data().rt.holder);
     let mail = Arc::clone(&store.data().rt.mail);
     let budget = settings.budget.if_any();

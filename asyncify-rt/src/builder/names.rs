@@ -120,6 +120,31 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
+    /// Lets the module's export `theirs` be found as `ours` too, so that one trait of exports
+    /// serves builds whose names were minified. It goes with an instance that you linked yourself,
+    /// too.
+    ///
+    /// An export that the module does not have, and a name that is taken, are errors, told when
+    /// the guest is made.
+    ///
+    /// ```
+    /// # use asyncify::{Guest, Module, wasmtime::Engine};
+    /// #[asyncify::exports]
+    /// trait App {
+    ///     async fn run(&self) -> u32;
+    /// }
+    /// # futures::executor::block_on(async {
+    /// # let module = Module::new(&Engine::default(), r#"(module (func (export "w") (result i32) i32.const 7))"#)?;
+    /// let guest = Guest::builder(&module).rename_export("w", "run").instantiate().await?;
+    /// let app: AppExports = guest.exports()?;
+    /// assert_eq!(app.run().await?, 7);
+    /// # Ok::<(), asyncify::Error>(()) }).unwrap();
+    /// ```
+    pub fn rename_export(mut self, theirs: impl Into<String>, ours: impl Into<String>) -> Self {
+        self.settings.renamed_exports.push((theirs.into(), ours.into()));
+        self
+    }
+
     fn rename_one(&mut self, theirs: &str, ours: &str) -> Result<()> {
         let joined = |(module, name): (&str, &str)| format!("{module}.{name}");
         let module = self.module.clone();

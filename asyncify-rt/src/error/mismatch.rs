@@ -28,6 +28,9 @@ use super::text::lines;
 pub struct ImportMismatch {
     /// The import, as `module.name`.
     pub import: String,
+    /// What the host calls it, as `module.name`, if [`Builder::rename`](crate::Builder::rename)
+    /// said that it is another name.
+    pub renamed: Option<String>,
     /// What the module asks for.
     pub wanted: String,
     /// What the host has; `None` if it has nothing of that name.
@@ -48,12 +51,15 @@ pub(super) fn describe(mismatches: &[ImportMismatch], f: &mut fmt::Formatter<'_>
 
 impl ImportMismatch {
     fn row(&self) -> String {
-        let Self { import, wanted, defined, similar } = self;
+        let Self { import, renamed, wanted, defined, similar } = self;
         let defined = match (defined, similar) {
             (Some(defined), _) => defined.clone(),
             (None, Some(similar)) => format!("none, but has {}", Name(similar)),
             (None, None) => "none".to_owned(),
         };
-        format!("{}: the module wants {wanted}, the host has {defined}", Name(import))
+        let renamed =
+            renamed.as_deref().map(|host| format!(", which the host calls {}", Name(host)));
+        let renamed = renamed.unwrap_or_default();
+        format!("{}{renamed}: the module wants {wanted}, the host has {defined}", Name(import))
     }
 }

@@ -10,7 +10,7 @@ fn next(error: Option<&Error>, text: &str) -> Option<Error> {
     let names = || vec![s(); 20];
     let mismatches = || {
         let (import, wanted, similar) = (s(), s(), Some(s()));
-        vec![ImportMismatch { import, wanted, defined: None, similar }; 20]
+        vec![ImportMismatch { import, renamed: Some(s()), wanted, defined: None, similar }; 20]
     };
     let (function, source) = (s(), || std::io::Error::other(s()));
     Some(match error {

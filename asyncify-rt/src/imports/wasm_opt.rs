@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::Imports;
 use crate::error::is_plain;
 
 const LIST: &str = "--pass-arg=asyncify-imports@";
@@ -27,6 +28,13 @@ pub(crate) fn arguments<'a>(
 pub(crate) fn command<'a>(suspending: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let arguments = arguments(suspending);
     arguments.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" ")
+}
+
+/// The arguments for the suspending imports of `H`.
+#[doc(hidden)]
+#[must_use]
+pub fn host_wasm_opt_args<H: Imports>() -> String {
+    command(super::suspending::<H>())
 }
 
 /// The name as Binaryen's list has it.

@@ -11,6 +11,7 @@ pub(crate) fn tell<T: Send + 'static>(
     instrumented: Result<()>,
     linkable: Result<()>,
 ) -> Result<()> {
+    let linkable = linkable.map_err(|error| with_host_names(error, imports));
     match (instrumented, linkable) {
         (
             Err(Error::NotInstrumented { suspending, wasm_opt_args, .. }),
@@ -26,6 +27,16 @@ pub(crate) fn tell<T: Send + 'static>(
         }
         (instrumented, linkable) => instrumented.and(linkable),
     }
+}
+
+/// Says what the host calls imports that have another name in the module.
+fn with_host_names<T: Send + 'static>(mut error: Error, imports: &AsyncImports<T>) -> Error {
+    if let Error::Imports(mismatches) = &mut error {
+        for mismatch in mismatches {
+            mismatch.renamed = imports.host_name(&mismatch.import).map(str::to_owned);
+        }
+    }
+    error
 }
 
 /// The suspending imports whose names the module nearly has.

@@ -1,5 +1,6 @@
 //! The same calls on several executors, and calls that are cancelled at each stage.
 
+mod blocking;
 #[path = "../common/mod.rs"]
 mod common;
 mod pool;

@@ -1,6 +1,6 @@
 //! Replacing one function of many, and hosts under the names of a minified module.
 
-use asyncify_rt::{AsyncImports, Builder, Error, Guest, Module};
+use asyncify_rt::{AsyncImports, Builder, Error, Guest, Module, Place};
 use wasmtime::{Engine, FuncType, Val, ValType};
 
 use crate::common::{RUN, WAIT, assert_error, block_on, call, module, ran, yielding_wait};
@@ -74,6 +74,20 @@ fn a_host_serves_a_guest_that_has_other_names() {
 }
 
 #[test]
+fn a_renamed_import_that_differs_is_told_by_both_names() {
+    let engine = Engine::default();
+    let wat = r#"(module (import "a" "b.c" (func (param f32))) (memory 1))"#;
+    let module = Module::new(&engine, wat).unwrap();
+    let builder = Guest::builder(&module).async_imports(answers(&engine, 1));
+    let error = block_on(builder.rename("a.b.c", "env.answer").instantiate()).unwrap_err();
+    let row = "`a.b.c`, which the host calls `env.answer`: the module wants (f32) -> (), the host has () -> (i32)";
+    assert!(
+        matches!(&error, Error::Imports(rows) if rows[0].renamed.as_deref() == Some("env.answer"))
+    );
+    assert!(error.to_string().contains(row), "{error}");
+}
+
+#[test]
 fn a_guest_with_other_names_is_instrumented_for_those() {
     let engine = Engine::default();
     let module = minified(&engine, false);
@@ -83,6 +97,39 @@ fn a_guest_with_other_names_is_instrumented_for_those() {
         matches!(&error, Error::NotInstrumented { suspending, wasm_opt_args, .. }
             if *suspending == ["a.b.c"] && wasm_opt_args == "--pass-arg=asyncify-imports@a.b.c"),
         "{error}"
+    );
+}
+
+#[test]
+fn an_export_is_found_by_another_name_too() {
+    let wat = r#"(module (memory 1) (global $break (mut i32) (i32.const 1024))
+        (func $carve (export "w") (param i32) (result i32) global.get $break
+          (global.set $break (i32.add (global.get $break) (i32.const 64))))
+        (func (export "N") (param i32)) (func (export "c") (result i32) i32.const 7))"#;
+    let module = Module::new(&Engine::default(), wat).unwrap();
+    let build = || Guest::builder(&module).rename_export("w", "malloc").rename_export("N", "free");
+    let functions = Place::Functions { malloc: "malloc".to_owned(), free: "free".to_owned() };
+    let guest = block_on(build().rename_export("c", "run").place(functions).instantiate()).unwrap();
+    for name in ["c", "run"] {
+        let run = guest.all_exports().typed::<(), (i32,)>(name).unwrap();
+        assert_eq!(block_on(run.call(())).unwrap(), (7,));
+        assert_eq!(guest.try_with(|cx| cx.call::<(), i32>(name, ())).unwrap().unwrap(), 7);
+    }
+    let placed = guest.try_with(|cx| cx.place(&[1, 2, 3])).unwrap().unwrap();
+    assert_eq!(placed.ptr, 1024);
+
+    let refused = |theirs: &str, ours: &str| {
+        block_on(build().rename_export(theirs, ours).instantiate()).unwrap_err()
+    };
+    assert_error!(
+        refused("run", "c.run"),
+        Error::NoSuchExport { .. },
+        "the guest exports no item `run`; it exports `w`, `N`, `c`, `malloc` and `free`"
+    );
+    assert_error!(
+        refused("c", "w"),
+        Error::Config(_),
+        "the guest has an export `w` already, as which `Builder::rename_export` names `c`"
     );
 }
 
