@@ -237,7 +237,7 @@ impl fmt::Display for Error {
             ),
             Self::OutOfFuel { function, fuel: None } => write!(
                 f,
-                "{} has no fuel left: the engine counts it, and nobody gives this guest any; give each run its own with `Builder::fuel`, or leave `Config::consume_fuel` off",
+                "{} has no fuel left in the store: the engine counts it, and the builder gives this guest none; give each run its own with `Builder::fuel`, set more through the store, or leave `Config::consume_fuel` off",
                 Name(function)
             ),
             Self::BadPointer { function, parameter, ptr, len, memory_size } => write!(

@@ -239,7 +239,96 @@ fn acts(operator: &Operator<'_>, asyncify: Option<&Asyncify<'_>>) -> bool {
         | Operator::StructSet { .. }
         | Operator::ArraySet { .. }
         | Operator::ArrayFill { .. }
-        | Operator::ArrayCopy { .. } => true,
-        _ => false,
+        | Operator::ArrayCopy { .. }
+        | Operator::ArrayInitData { .. }
+        | Operator::ArrayInitElem { .. }
+        | Operator::MemoryDiscard { .. }
+        | Operator::Throw { .. }
+        | Operator::ThrowRef => true,
+        _ => is_atomic_write(operator),
+    }
+}
+
+/// Whether an operator is one of the threads' proposals, and does more than to read.
+fn is_atomic_write(operator: &Operator<'_>) -> bool {
+    macro_rules! is_of_threads {
+        (threads) => {
+            true
+        };
+        (shared_everything_threads) => {
+            true
+        };
+        ($other:ident) => {
+            false
+        };
+    }
+    macro_rules! ask {
+        ($( @$proposal:ident $operator:ident $({ $($field:ident: $ty:ty),* })? => $visit:ident ($($rest:tt)*) )*) => {
+            match operator {
+                $( Operator::$operator { .. } => is_of_threads!($proposal), )*
+                _ => false,
+            }
+        };
+    }
+    match operator {
+        Operator::AtomicFence
+        | Operator::I32AtomicLoad { .. }
+        | Operator::I32AtomicLoad8U { .. }
+        | Operator::I32AtomicLoad16U { .. }
+        | Operator::I64AtomicLoad { .. }
+        | Operator::I64AtomicLoad8U { .. }
+        | Operator::I64AtomicLoad16U { .. }
+        | Operator::I64AtomicLoad32U { .. }
+        | Operator::GlobalAtomicGet { .. }
+        | Operator::TableAtomicGet { .. }
+        | Operator::StructAtomicGet { .. }
+        | Operator::StructAtomicGetS { .. }
+        | Operator::StructAtomicGetU { .. }
+        | Operator::ArrayAtomicGet { .. }
+        | Operator::ArrayAtomicGetS { .. }
+        | Operator::ArrayAtomicGetU { .. }
+        | Operator::RefI31Shared => false,
+        _ => wasmparser::for_each_operator!(ask),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::MemArg;
+
+    use super::*;
+
+    #[test]
+    fn what_is_seen_outside_of_a_function_is_an_act() {
+        let memarg = MemArg { align: 2, max_align: 2, offset: 0, memory: 0 };
+        for act in [
+            Operator::I32Store { memarg },
+            Operator::V128Store { memarg },
+            Operator::I32AtomicStore { memarg },
+            Operator::I64AtomicStore32 { memarg },
+            Operator::I32AtomicRmwAdd { memarg },
+            Operator::I64AtomicRmw8CmpxchgU { memarg },
+            Operator::MemoryAtomicNotify { memarg },
+            Operator::MemoryAtomicWait64 { memarg },
+            Operator::MemoryDiscard { mem: 0 },
+            Operator::TableSet { table: 0 },
+            Operator::StructSet { struct_type_index: 0, field_index: 0 },
+            Operator::ArrayInitData { array_type_index: 0, array_data_index: 0 },
+            Operator::ArrayInitElem { array_type_index: 0, array_elem_index: 0 },
+            Operator::GlobalSet { global_index: 0 },
+            Operator::Throw { tag_index: 0 },
+        ] {
+            assert!(acts(&act, None), "{act:?}");
+        }
+        for reads in [
+            Operator::I32Load { memarg },
+            Operator::I64AtomicLoad { memarg },
+            Operator::AtomicFence,
+            Operator::LocalSet { local_index: 0 },
+            Operator::I32Add,
+            Operator::GlobalGet { global_index: 0 },
+        ] {
+            assert!(!acts(&reads, None), "{reads:?}");
+        }
     }
 }

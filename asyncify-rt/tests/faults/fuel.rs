@@ -44,7 +44,7 @@ fn guest(desk: &Desk, configure: impl FnOnce(Builder<()>) -> Builder<()>) -> Gue
     block_on(configure(builder).instantiate()).unwrap()
 }
 
-const NONE: &str = "has no fuel left: the engine counts it, and nobody gives this guest any; give each run its own with `Builder::fuel`, or leave `Config::consume_fuel` off";
+const NONE: &str = "has no fuel left in the store: the engine counts it, and the builder gives this guest none; give each run its own with `Builder::fuel`, set more through the store, or leave `Config::consume_fuel` off";
 
 #[test]
 fn a_call_that_uses_up_its_fuel_takes_none_of_another() {
