@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// The variants of the error type, as its source declares them.
 fn variants() -> Vec<String> {
-    let source = include_str!("../asyncify-rt/src/error.rs");
+    let source = include_str!("../asyncify-rt/src/error/errors.rs");
     let start = source.find("pub enum Error {").expect("the error type");
     let end = source[start..].find("\n}\n").expect("its end");
     let lines = source[start..start + end].lines();

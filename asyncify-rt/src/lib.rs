@@ -87,65 +87,38 @@
 //! # }).unwrap();
 //! ```
 
-mod abi;
-mod budget;
-mod builder;
-mod call;
-mod call_state;
 mod cx;
 mod cycle;
-mod deadline;
 mod error;
-mod exports;
-mod frames;
-mod function;
 mod guest;
-mod guests;
 mod imports;
 mod limits;
-mod line;
-mod link;
-mod lock;
-mod machine;
-mod mail;
 mod marshal;
-mod memory;
 mod module;
-mod nesting;
-mod parked;
+mod parts;
 #[doc(hidden)]
 pub mod private;
-mod room;
-mod shadow_stack;
-mod state;
+mod store;
+mod suspend;
 pub mod testing;
-mod thin;
 mod trace;
-mod turns;
-mod waker;
-mod window;
 
-pub use builder::Builder;
-pub use call::{Call, PlainCall};
-pub use call_state::CallState;
-pub use cx::GuestCx;
-pub use deadline::Ticker;
+pub use cx::{CallState, GuestCx};
 pub use error::{BoxError, Error, ImportMismatch, Result, Trap};
-pub use exports::{AsyncExports, ExportInfo, Exports};
-pub use function::{AsyncFunction, TypedAsyncFunction};
-pub use guest::{Guest, WeakGuest};
-pub use guests::{Guests, PooledGuest};
+pub use guest::{
+    AsyncExports, AsyncFunction, Builder, Call, ExportInfo, Exports, Guest, Guests, PlainCall,
+    PooledGuest, TypedAsyncFunction, WeakGuest,
+};
 pub use imports::{AsyncImports, ImportInfo, ImportResult, Imports};
-pub use limits::{Limits, Stats};
+pub use limits::{Limits, Stats, Ticker};
 pub use marshal::{
     Errno, FromGuest, FromGuestError, GuestError, GuestPtr, IntoGuest, Lent, OutBuf, ParamInfo,
-    Slice, TooSmall, ValueType,
+    TooSmall, ValueType,
 };
-pub use memory::OutOfBounds;
 pub use module::{
     Allocator, Findings, FoundBy, GlobalKind, Instrumentation, MemoryFinding, Module,
-    MutableGlobal, PointerWidth, Prepared, StackGuard, StackPointer,
+    MutableGlobal, Prepared, StackGuard, StackPointer,
 };
-pub use room::Place;
-pub use shadow_stack::StackPolicy;
-pub use state::State;
+pub use parts::memory::{OutOfBounds, PointerWidth, Slice};
+pub use parts::shadow::StackPolicy;
+pub use store::{Place, State};

@@ -1,4 +1,13 @@
-//! How much a guest may have in flight, and how much it has had.
+//! How much a guest may have in flight and use up, and how much it has had.
+//!
+//! Nothing in this room refuses anything by itself.
+
+mod budget;
+mod deadline;
+
+pub(crate) use budget::Budget;
+pub(crate) use deadline::NEVER;
+pub use deadline::Ticker;
 
 /// Bounds on what one guest's calls can hold. Reaching one ends the call that would cross it with
 /// [`Error::Limit`](crate::Error::Limit); the others go on.

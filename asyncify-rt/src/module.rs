@@ -23,6 +23,7 @@ mod prepared;
 mod scan;
 mod sections;
 mod stack_pointer;
+mod unwinding;
 mod writes;
 
 use std::path::Path;
@@ -33,9 +34,9 @@ use wasmtime::{Engine, ExternType, ValType};
 pub use allocator::Allocator;
 pub(crate) use constants::Constants;
 pub use findings::Findings;
+pub(crate) use found::PointerWidth;
 pub use found::{
-    FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, PointerWidth, StackGuard,
-    StackPointer,
+    FoundBy, GlobalKind, Instrumentation, MemoryFinding, MutableGlobal, StackGuard, StackPointer,
 };
 pub use prepared::Prepared;
 

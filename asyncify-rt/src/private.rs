@@ -3,11 +3,9 @@
 pub use std::string::String;
 pub use std::sync::Arc;
 
-pub use crate::call::{Call, PlainCall};
 pub use crate::cx::GuestCx;
 pub use crate::error::Result;
-pub use crate::exports::{ExportInfo, ExportLookup, Exports};
-pub use crate::function::ExportFn;
+pub use crate::guest::{Call, ExportFn, ExportInfo, ExportLookup, Exports, PlainCall};
 pub use crate::imports::{
     AsyncImports, ImportInfo, Imports, ListedBy, PartOf, host_wasm_opt_args, is_listed, is_part,
     join, total,

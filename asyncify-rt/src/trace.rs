@@ -16,8 +16,8 @@ mod on {
     use tracing::span::EnteredSpan;
 
     use crate::error::Text;
-    use crate::parked::{Key, Record};
-    use crate::state::{Pending, Runtime};
+    use crate::parts::parked::{Key, Record};
+    use crate::store::{Pending, Runtime};
 
     const TARGET: &str = "asyncify";
 
@@ -73,8 +73,8 @@ mod on {
 
 #[cfg(not(feature = "tracing"))]
 mod off {
-    use crate::parked::Key;
-    use crate::state::{Pending, Runtime};
+    use crate::parts::parked::Key;
+    use crate::store::{Pending, Runtime};
 
     pub(crate) struct CallSpan;
 

@@ -4,13 +4,10 @@ use std::any::type_name;
 
 use wasmtime::{Extern, Func, Ref, TypedFunc, WasmParams, WasmResults};
 
-use super::GuestCx;
-use crate::cycle;
-use crate::error::{Error, Result};
-use crate::exports::find;
-use crate::function::signature_of;
-use crate::machine::MaySuspend;
+use super::hand::GuestCx;
+use crate::error::{Error, Result, signature_of};
 
+/// Calls of the guest's functions, which must not suspend.
 impl<T: Send + 'static> GuestCx<'_, T> {
     /// Calls the export `name`, which must not suspend.
     ///
@@ -37,7 +34,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             return Err(self.no_such_export("function", name));
         };
         let func = self.typed(name, func)?;
-        self.nested(name, &func, params)
+        self.vm.nested(name, &func, params)
     }
 
     /// Calls a function of the guest, which must not suspend.
@@ -63,7 +60,7 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         P: WasmParams,
         R: WasmResults,
     {
-        self.nested("a function of the guest", func, params)
+        self.vm.nested("a function of the guest", func, params)
     }
 
     /// Calls the function at `index` of the exported table `table`, as a trampoline does.
@@ -97,12 +94,12 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             return Err(self.no_such_export("table", table));
         };
         let name = format!("{table}[{index}]");
-        let Some(Ref::Func(Some(func))) = entries.get(&mut self.store, index.into()) else {
+        let Some(Ref::Func(Some(func))) = entries.get(&mut self.vm.store, index.into()) else {
             let present = self.functions_of(table, entries);
             return Err(Error::NoSuchExport { kind: "function", name, present });
         };
         let func = self.typed(&name, func)?;
-        self.nested(&name, &func, params)
+        self.vm.nested(&name, &func, params)
     }
 
     fn typed<P, R>(&self, name: &str, func: Func) -> Result<TypedFunc<P, R>>
@@ -110,10 +107,10 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         P: WasmParams,
         R: WasmResults,
     {
-        func.typed::<P, R>(&self.store).map_err(|_| Error::SignatureMismatch {
+        func.typed::<P, R>(&self.vm.store).map_err(|_| Error::SignatureMismatch {
             function: name.to_owned(),
             expected: format!("{} -> {}", type_name::<P>(), type_name::<R>()),
-            actual: signature_of(&func.ty(&self.store)),
+            actual: signature_of(&func.ty(&self.vm.store)),
         })
     }
 
@@ -124,9 +121,10 @@ impl<T: Send + 'static> GuestCx<'_, T> {
             "table" => matches!(item, Extern::Table(_)),
             _ => matches!(item, Extern::Func(_)),
         };
-        let error = self.guest().and_then(|guest| {
-            find(&guest, kind, name, |export| is_kind(&export.item).then_some(()))
-        });
+        let error = self
+            .vm
+            .inner()
+            .and_then(|guest| guest.find(kind, name, |export| is_kind(&export.item).then_some(())));
         error.err().unwrap_or_else(|| Error::NoSuchExport {
             kind,
             name: name.to_owned(),
@@ -140,33 +138,15 @@ impl<T: Send + 'static> GuestCx<'_, T> {
         const LISTED: usize = 16;
         // The guest decides how large a table is.
         const LOOKED_AT: u64 = 1 << 16;
-        let size = table.size(&self.store).min(LOOKED_AT);
-        let mut functions = (0..size)
-            .filter(|index| matches!(table.get(&mut self.store, *index), Some(Ref::Func(Some(_)))));
+        let size = table.size(&self.vm.store).min(LOOKED_AT);
+        let mut functions = (0..size).filter(|index| {
+            matches!(table.get(&mut self.vm.store, *index), Some(Ref::Func(Some(_))))
+        });
         let mut present: Vec<_> =
             functions.by_ref().take(LISTED).map(|index| format!("{name}[{index}]")).collect();
         if functions.next().is_some() {
             present.push("more".to_owned());
         }
         present
-    }
-
-    /// Calls a function that must not suspend, from the host.
-    pub(crate) fn nested<P, R>(
-        &mut self,
-        name: &str,
-        func: &TypedFunc<P, R>,
-        params: P,
-    ) -> Result<R>
-    where
-        P: WasmParams,
-        R: WasmResults,
-    {
-        cycle::nested(self, name, |store| func.call(store, params))
-    }
-
-    /// Who may suspend, until the host's frame is left again.
-    pub(crate) fn replace_may_suspend(&mut self, may_suspend: MaySuspend) -> MaySuspend {
-        std::mem::replace(&mut self.rt().machine.may_suspend, may_suspend)
     }
 }

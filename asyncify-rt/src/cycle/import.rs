@@ -1,35 +1,33 @@
-//! The cycle as an import sees it: called, left while the guest unwinds, answered when rewound.
+//! The cycle as an import sees it: called, left while the guest suspends, answered when it resumes.
 
-use super::set_state;
-use crate::cx::GuestCx;
-use crate::error::{Boxed, Error, Name, Thin};
-use crate::imports::wasm_opt_args;
-use crate::machine::{Entry, Fault, Kind, MaySuspend, Phase};
-use crate::marshal::Passed;
-use crate::nesting;
-use crate::state::{Pending, Resuming, Runtime, Suspended};
+use crate::error::{Boxed, Error, Thin};
+use crate::parts::machine::{Entry, Fault, Kind, MaySuspend};
+use crate::parts::nesting;
+use crate::parts::passed::Passed;
+use crate::store::{Pending, Resuming, Runtime, Suspended, Vm};
+use crate::suspend;
 
 /// What a suspending import does when it is entered.
 pub(crate) enum Entered {
     /// The guest calls it.
     Called,
-    /// The guest was rewound into it, to be answered.
+    /// The guest resumes in it: it is to be answered.
     Resumed(Resuming),
 }
 
 /// A suspending import is entered. Its name is asked for only where it is told.
 #[inline]
 pub(crate) fn enter_suspending<'i, T: Send + 'static>(
-    cx: &mut GuestCx<'_, T>,
+    vm: &mut Vm<'_, T>,
     import: impl FnOnce() -> (&'i str, &'i str),
 ) -> Thin<Entered> {
-    match cx.runtime().machine.import(Kind::Suspending) {
+    match vm.runtime().machine.import(Kind::Suspending) {
         Ok(Entry::Run) => {
-            cx.rt().run.passed = Passed::SUSPENDING;
+            vm.rt().run.passed = Passed::SUSPENDING;
             Ok(Entered::Called)
         }
-        Ok(Entry::Answer) => Ok(Entered::Resumed(stop_rewind(cx, import())?)),
-        Err(fault) => Err(tell(cx.runtime(), fault, import)),
+        Ok(Entry::Answer) => Ok(Entered::Resumed(suspend::answer(vm, import())?)),
+        Err(fault) => Err(tell(vm.runtime(), fault, import)),
     }
 }
 
@@ -46,13 +44,10 @@ pub(crate) fn enter_plain<'i>(
     }
 }
 
-/// Lets the guest unwind out of an import that waits.
-pub(crate) fn start_unwind<T: Send + 'static>(
-    cx: &mut GuestCx<'_, T>,
-    pending: Suspended,
-) -> Thin<()> {
-    let begun = begin_unwind(cx, &*pending);
-    let run = &mut cx.rt().run;
+/// Lets the guest suspend in an import that waits.
+pub(crate) fn suspend_in<T: Send + 'static>(vm: &mut Vm<'_, T>, pending: Suspended) -> Thin<()> {
+    let begun = begin(vm, &*pending);
+    let run = &mut vm.rt().run;
     match begun {
         Ok(()) => run.suspended = Some(pending),
         Err(_) => run.ended.push(pending),
@@ -60,18 +55,10 @@ pub(crate) fn start_unwind<T: Send + 'static>(
     begun
 }
 
-fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pending) -> Thin<()> {
-    let rt = cx.rt();
-    if rt.asyncify.is_none() {
-        return Err(Error::NotInstrumented {
-            wasm_opt_args: wasm_opt_args([pending.id()]),
-            suspending: vec![pending.import()],
-            mismatches: Vec::new(),
-        }
-        .into());
-    }
-    cx.check_frames(pending)?;
-    let rt = cx.rt();
+fn begin<T: Send + 'static>(vm: &mut Vm<'_, T>, pending: &dyn Pending) -> Thin<()> {
+    suspend::check_able(vm.rt(), pending)?;
+    suspend::check_frames(vm, pending)?;
+    let rt = vm.rt();
     let record = rt.run.key.and_then(|key| rt.parked.get(key));
     if record.map_or(0, |record| record.suspensions) >= rt.limits.suspensions_per_call {
         return Err(Error::limit("suspensions of one call", rt.limits.suspensions_per_call).into());
@@ -83,39 +70,14 @@ fn begin_unwind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, pending: &dyn Pendin
         return Err(Error::limit("parked calls", rt.limits.parked_calls as u64).into());
     }
     if rt.stats.parked_calls > 0
-        && let Some((reason, collector)) = rt.stack.refuses_second()
+        && let Some((reason, collector)) = rt.refuses_second()
     {
         let (import, reason) = (pending.import(), reason.to_owned());
         let collector = collector.map(str::to_owned);
         return Err(Error::StackPointerUncertain { import, reason, collector }.into());
     }
-    cx.ensure_window(0)?;
-    cx.open_window()?;
-    Ok(set_state(cx, Phase::Unwinding)?)
-}
-
-/// Ends a rewinding in the import where it should.
-fn stop_rewind<T: Send + 'static>(cx: &mut GuestCx<'_, T>, import: (&str, &str)) -> Thin<Resuming> {
-    let reached = |resuming: &mut Resuming| is_same(resuming.pending.id(), import);
-    let Some(resuming) = cx.rt().run.resuming.take_if(reached) else {
-        return Err(astray(cx.runtime(), import).into());
-    };
-    set_state(cx, Phase::Normal)?;
-    if !cx.is_window_empty()? {
-        return Err(Error::out_of_step(format!(
-            "not all frames were rewound before {} was reached",
-            Name(&format!("{}.{}", import.0, import.1))
-        ))
-        .into());
-    }
-    Ok(resuming)
-}
-
-/// Whether two ids are of one import. Mostly they are the same strings in memory, which is seen at
-/// once.
-#[inline]
-fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
-    std::ptr::eq(one.0, other.0) && std::ptr::eq(one.1, other.1) || one == other
+    vm.make_room_for_frames(0)?;
+    suspend::begin(vm)
 }
 
 #[cold]
@@ -128,20 +90,10 @@ fn tell<'i>(rt: &Runtime, fault: Fault, import: impl FnOnce() -> (&'i str, &'i s
             let suspended = suspended.unwrap_or_default();
             Error::FrameNotInstrumented { function, import, suspended, causes: String::new() }
         }
-        Fault::Astray => astray(rt, (module, name)),
+        Fault::Astray => suspend::astray(rt, (module, name)),
         Fault::Refused(MaySuspend::PlainExport) => Error::MustNotSuspend { function, import },
         Fault::Refused(MaySuspend::Start) => Error::StartFunction { import },
         Fault::Refused(MaySuspend::HostFrame | MaySuspend::Yes) => Error::HostFrame { import },
     };
     error.into()
-}
-
-#[cold]
-fn astray(rt: &Runtime, (module, name): (&str, &str)) -> Error {
-    let import = rt.run.resuming.as_ref().map(|resuming| resuming.pending.import());
-    Error::out_of_step(format!(
-        "it was rewound into {}, but it had suspended in {}",
-        Name(&format!("{module}.{name}")),
-        Name(&import.unwrap_or_default())
-    ))
 }

@@ -3,63 +3,77 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use wasmtime::{AsContextMut, StoreContextMut};
+use wasmtime::{AsContextMut, StoreContextMut, TypedFunc, WasmParams, WasmResults};
 
-use super::{
-    after_panic, check_poison, check_state, enter_plain, give_up, interpret, never_reached,
-    poison_after, settle,
-};
-use crate::cx::GuestCx;
+use super::fail::{after_panic, check_poison, give_up, interpret, poison_after};
+use super::import::enter_plain;
 use crate::error::{Error, Result, Thin};
-use crate::machine::{Kind, MaySuspend, Phase};
-use crate::shadow_stack::Frame;
-use crate::state::State;
+use crate::parts::machine::{Kind, MaySuspend};
+use crate::parts::shadow::Frame;
+use crate::store::{Runtime, State, Vm};
+use crate::suspend;
+
+impl<T: Send + 'static> Vm<'_, T> {
+    /// Calls a function that must not suspend, from the host.
+    pub(crate) fn nested<P, R>(
+        &mut self,
+        name: &str,
+        func: &TypedFunc<P, R>,
+        params: P,
+    ) -> Result<R>
+    where
+        P: WasmParams,
+        R: WasmResults,
+    {
+        nested(self, name, |store| func.call(store, params))
+    }
+}
 
 /// Calls a function of the guest from the host, which must not suspend, except through a
 /// trampoline.
-pub(crate) fn nested<T, V>(
-    cx: &mut GuestCx<'_, T>,
+fn nested<T, V>(
+    vm: &mut Vm<'_, T>,
     name: &str,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
 ) -> Result<V>
 where
     T: Send + 'static,
 {
-    if cx.rt().machine.tunnel {
-        return tunnel(cx, name, invoke);
+    if vm.rt().machine.tunnel {
+        return tunnel(vm, name, invoke);
     }
-    check_poison(cx.rt())?;
-    settle(cx)?;
-    let frame = cx.enter_stack(false)?;
-    let before = cx.replace_may_suspend(MaySuspend::HostFrame);
+    check_poison(vm.rt())?;
+    suspend::settle(vm)?;
+    let frame = vm.enter_stack(false)?;
+    let before = std::mem::replace(&mut vm.rt().machine.may_suspend, MaySuspend::HostFrame);
     // What an import answers meanwhile is the guest's, also where an argument is being made.
-    let placed = cx.rt().run.placed.take();
-    let passed = cx.rt().run.passed;
-    let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
-    let rt = cx.rt();
+    let placed = vm.rt().run.placed.take();
+    let passed = vm.rt().run.passed;
+    let result = catch_unwind(AssertUnwindSafe(|| invoke(vm.store.as_context_mut())));
+    let rt = vm.rt();
     (rt.run.placed, rt.run.passed) = (placed, passed);
     (rt.machine.may_suspend, rt.machine.tunnel) = (before, false);
     match result {
-        Ok(Ok(value)) => match check_state(cx, Phase::Normal) {
+        Ok(Ok(value)) => match suspend::check_ended(vm) {
             Ok(()) => Ok(value),
-            Err(error) => Err(abandon(cx, name, frame, error.into())),
+            Err(error) => Err(abandon(vm, name, frame, error.into())),
         },
         Ok(Err(error)) => {
-            let error = interpret(cx, error, false);
-            Err(abandon(cx, name, frame, error))
+            let error = interpret(vm, error, false);
+            Err(abandon(vm, name, frame, error))
         }
-        Err(panic) => Err(go_on(cx, frame, panic)),
+        Err(panic) => Err(go_on(vm, frame, panic)),
     }
 }
 
 /// Lets a panic go on, which the host function may catch.
 #[cold]
-fn go_on<T>(cx: &mut GuestCx<'_, T>, frame: Frame, panic: Box<dyn Any + Send>) -> Error
+fn go_on<T>(vm: &mut Vm<'_, T>, frame: Frame, panic: Box<dyn Any + Send>) -> Error
 where
     T: Send + 'static,
 {
-    after_panic(cx.rt());
-    match give_up(cx, frame) {
+    after_panic(vm.rt());
+    match give_up(vm, frame) {
         Ok(()) => resume_unwind(panic),
         Err(error) => error,
     }
@@ -67,18 +81,18 @@ where
 
 /// Puts the guest in order after a call within a run that did not end by itself.
 #[cold]
-fn abandon<T>(cx: &mut GuestCx<'_, T>, name: &str, frame: Frame, error: Error) -> Error
+fn abandon<T>(vm: &mut Vm<'_, T>, name: &str, frame: Frame, error: Error) -> Error
 where
     T: Send + 'static,
 {
-    let error = poison_after(cx.rt(), name, error);
-    give_up(cx, frame).err().unwrap_or(error)
+    let error = poison_after(vm.rt(), name, error);
+    give_up(vm, frame).err().unwrap_or(error)
 }
 
 /// Calls on through a host function that does nothing else: it may be left while the guest
 /// unwinds, and is simply called again when it rewinds.
 fn tunnel<T, V>(
-    cx: &mut GuestCx<'_, T>,
+    vm: &mut Vm<'_, T>,
     name: &str,
     invoke: impl FnOnce(StoreContextMut<'_, State<T>>) -> wasmtime::Result<V>,
 ) -> Result<V>
@@ -86,70 +100,59 @@ where
     T: Send + 'static,
 {
     // A body that goes on after its call has suspended gets no further.
-    if is_unwinding(cx) {
+    if suspend::is_suspending(vm.rt()) {
         return Err(Error::Busy);
     }
-    check_poison(cx.rt())?;
-    let frame = cx.enter_stack(false)?;
-    cx.bring_frames_back()?;
-    cx.rt().machine.tunnel = false;
-    let result = catch_unwind(AssertUnwindSafe(|| invoke(cx.store.as_context_mut())));
-    let unwinding = is_unwinding(cx);
+    check_poison(vm.rt())?;
+    let frame = vm.enter_stack(false)?;
+    suspend::bring_frames_back(vm)?;
+    vm.rt().machine.tunnel = false;
+    let result = catch_unwind(AssertUnwindSafe(|| invoke(vm.store.as_context_mut())));
+    let unwinding = suspend::is_suspending(vm.rt());
     // What has returned is not called again when the guest is rewound. A further call must not
     // suspend: its frames would come back into the first one.
-    cx.rt().machine.tunnel = unwinding;
+    vm.rt().machine.tunnel = unwinding;
     if result.as_ref().is_ok_and(Result::is_ok)
-        && let Err(error) = cx.set_frames_aside()
+        && let Err(error) = suspend::set_frames_aside(vm)
     {
-        return Err(abandon(cx, name, frame, error.into()));
+        return Err(abandon(vm, name, frame, error.into()));
     }
     match result {
         // The trampoline sees the phase itself, and answers nothing then.
         Ok(Ok(_)) if unwinding => Err(Error::Busy),
         // What it does in this state is not what it was called for.
-        Ok(Ok(_)) if cx.rt().machine.phase() == Phase::Rewinding => {
-            let error = never_reached(cx.rt());
-            Err(abandon(cx, name, frame, error))
+        Ok(Ok(_)) if suspend::is_resuming(vm.rt()) => {
+            let error = suspend::never_reached(vm.rt());
+            Err(abandon(vm, name, frame, error))
         }
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
-            let error = interpret(cx, error, unwinding);
+            let error = interpret(vm, error, unwinding);
             let named_by_export = error.is_of_host();
-            let error = abandon(cx, name, frame, error);
+            let error = abandon(vm, name, frame, error);
             Err(if named_by_export { error.without_function() } else { error })
         }
-        Err(panic) => Err(go_on(cx, frame, panic)),
+        Err(panic) => Err(go_on(vm, frame, panic)),
     }
 }
 
 /// A trampoline is entered: from here on the host looks at the guest's memory.
 #[inline]
 pub(crate) fn enter_trampoline<'i, T: Send + 'static>(
-    cx: &mut GuestCx<'_, T>,
+    vm: &mut Vm<'_, T>,
     import: impl FnOnce() -> (&'i str, &'i str),
 ) -> Thin<()> {
-    enter_plain(cx.runtime(), Kind::Trampoline, import)?;
-    cx.set_frames_aside()
+    enter_plain(vm.runtime(), Kind::Trampoline, import)?;
+    suspend::set_frames_aside(vm)
 }
 
 /// A trampoline is left: the guest goes on to leave its frames, or to enter them.
 #[inline]
-pub(crate) fn leave_trampoline<T: Send + 'static>(cx: &mut GuestCx<'_, T>) -> Thin<()> {
-    cx.bring_frames_back()
+pub(crate) fn leave_trampoline<T: Send + 'static>(vm: &mut Vm<'_, T>) -> Thin<()> {
+    suspend::bring_frames_back(vm)
 }
 
-/// Runs a trampoline's body: what it calls may suspend.
-pub(crate) fn through<T: Send + 'static, R>(
-    cx: &mut GuestCx<'_, T>,
-    body: impl FnOnce(&mut GuestCx<'_, T>) -> R,
-) -> R {
-    let before = std::mem::replace(&mut cx.rt().machine.tunnel, true);
-    let answer = body(cx);
-    cx.rt().machine.tunnel = before;
-    answer
-}
-
-/// Whether the guest leaves its frames.
-pub(crate) fn is_unwinding<T: Send + 'static>(cx: &mut GuestCx<'_, T>) -> bool {
-    cx.rt().machine.phase() == Phase::Unwinding
+/// What a trampoline's body calls may suspend, or not any more: whether it might before.
+pub(crate) fn let_through(rt: &mut Runtime, tunnel: bool) -> bool {
+    std::mem::replace(&mut rt.machine.tunnel, tunnel)
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use wasmtime::{AsContextMut, Caller, Val};
 
+use super::info::ImportInfo;
+use super::list::AsyncImports;
 use super::task::{Place, Task, take_back};
-use super::{AsyncImports, ImportInfo};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
 use crate::error::{Error, Name};
-use crate::frames;
-use crate::machine::Kind;
-use crate::marshal::{Answer, Concat, IntoGuest, Params, Passed, Values};
-use crate::state::State;
+use crate::marshal::{Answer, Concat, IntoGuest, Params, Values};
+use crate::parts::machine::Kind;
+use crate::parts::passed::Passed;
+use crate::store::{State, Vm};
+use crate::suspend;
 
 type Wire<P, M, R> = <<P as Params>::Values as Concat<<M as Answer<R>>::Params>>::Out;
 
@@ -52,11 +54,11 @@ impl<T: Send + 'static> AsyncImports<T> {
         let index = self.definitions.len();
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
             let mut cx = GuestCx::calling(&mut caller);
-            let (answer, kept, out) = match cycle::enter_suspending(&mut cx, || info.id())? {
+            let (answer, kept, out) = match cycle::enter_suspending(&mut cx.vm, || info.id())? {
                 Entered::Called => {
                     let (params, out) = P::Values::split(values);
                     let owned = P::own(&mut cx, params, info.site())?;
-                    let rt = cx.rt();
+                    let rt = cx.vm.rt();
                     let place = rt.tasks.place::<Place<H, Fut, M::Params>>(index)?;
                     let mut task = place.get_or_insert_with(|| Task::make(info)).as_mut();
                     // Two instances in one store may have hosts of one type.
@@ -71,9 +73,9 @@ impl<T: Send + 'static> AsyncImports<T> {
                         None => {
                             task.keep_out(out);
                             if let Some(task) = place.take() {
-                                frames::note_caller(&mut caller);
-                                let mut cx = GuestCx::new(caller.as_context_mut());
-                                cycle::start_unwind(&mut cx, task)?;
+                                suspend::note_caller(&mut caller);
+                                let mut vm = Vm::new(caller.as_context_mut());
+                                cycle::suspend_in(&mut vm, task)?;
                             }
                             return Ok(M::Results::zero());
                         }
@@ -90,7 +92,7 @@ impl<T: Send + 'static> AsyncImports<T> {
                     let ((host, answer, kept), out) =
                         task.as_mut().finish().ok_or_else(|| other_signature(info.id()))?;
                     task.as_mut().keep_host(host);
-                    *cx.rt().tasks.place(index)? = Some(task);
+                    *cx.vm.rt().tasks.place(index)? = Some(task);
                     (answer, kept, out)
                 }
             };
@@ -115,7 +117,7 @@ impl<T: Send + 'static> AsyncImports<T> {
             cycle::enter_plain(&caller.data().rt, Kind::Plain, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
             if P::COPIES {
-                cx.rt().run.passed = Passed::default();
+                cx.vm.rt().run.passed = Passed::default();
             }
             let (params, out) = P::Values::split(values);
             let (staged, mut kept) = P::stage(&mut cx, params, info.site())?;
@@ -145,7 +147,7 @@ impl<T: Send + 'static> AsyncImports<T> {
         self.add_typed::<P, M, R, _>(info, false, move |mut caller, values| {
             cycle::enter_plain(&caller.data().rt, Kind::Plain, || info.id())?;
             let mut cx = GuestCx::calling(&mut caller);
-            cx.rt().run.passed = Passed::default();
+            cx.vm.rt().run.passed = Passed::default();
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
             let (answer, kept) = body(&host, &mut cx, owned);
@@ -174,19 +176,21 @@ impl<T: Send + 'static> AsyncImports<T> {
         let host = Arc::clone(host);
         self.add_typed::<P, M, R, _>(info, true, move |mut caller, values| {
             let mut cx = GuestCx::calling(&mut caller);
-            cycle::enter_trampoline(&mut cx, || info.id())?;
-            cx.rt().run.passed = Passed::default();
+            cycle::enter_trampoline(&mut cx.vm, || info.id())?;
+            cx.vm.rt().run.passed = Passed::default();
             let (params, out) = P::Values::split(values);
             let owned = P::own(&mut cx, params, info.site())?;
-            let (answer, kept) = cycle::through(&mut cx, |cx| body(&host, cx, owned));
-            if cycle::is_unwinding(&mut cx) {
-                cycle::leave_trampoline(&mut cx)?;
+            let before = cycle::let_through(cx.vm.rt(), true);
+            let (answer, kept) = body(&host, &mut cx, owned);
+            cycle::let_through(cx.vm.rt(), before);
+            if suspend::is_suspending(cx.vm.runtime()) {
+                cycle::leave_trampoline(&mut cx.vm)?;
                 return Ok(M::Results::zero());
             }
             P::finish(&mut cx, kept, info.site())?;
             let sent = M::send(&mut cx, out, answer);
             let sent = sent.map_err(|cause| info.site().result().error(cause))?;
-            cycle::leave_trampoline(&mut cx)?;
+            cycle::leave_trampoline(&mut cx.vm)?;
             Ok(sent)
         });
     }

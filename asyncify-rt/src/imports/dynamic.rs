@@ -6,16 +6,17 @@ use std::sync::Arc;
 use wasmtime::{Caller, FuncType, Val, ValType};
 
 use super::dispatch::{bad_answer, other_signature};
+use super::info::ImportResult;
+use super::list::AsyncImports;
 use super::task::{DynTask, take_back};
-use super::{AsyncImports, ImportResult};
 use crate::cx::GuestCx;
 use crate::cycle::{self, Entered};
 use crate::error::{Error, Result, Trap};
-use crate::frames;
-use crate::machine::Kind;
-use crate::marshal::Passed;
-use crate::memory::OutOfBounds;
-use crate::state::State;
+use crate::parts::machine::Kind;
+use crate::parts::memory::OutOfBounds;
+use crate::parts::passed::Passed;
+use crate::store::State;
+use crate::suspend;
 
 impl<T: Send + 'static> AsyncImports<T> {
     /// Adds an import with dynamic values. It may suspend, so its callers must be instrumented; see
@@ -95,8 +96,8 @@ impl<T: Send + 'static> AsyncImports<T> {
         F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<Vec<Val>, Trap> + Send + Sync + 'static,
     {
         self.add_dynamic(module, name, false, ty, move |cx, import, params| {
-            cycle::enter_plain(cx.runtime(), Kind::Plain, || (&import.0, &import.1))?;
-            cx.rt().run.passed = Passed::default();
+            cycle::enter_plain(cx.vm.runtime(), Kind::Plain, || (&import.0, &import.1))?;
+            cx.vm.rt().run.passed = Passed::default();
             body(cx, params).map(Some).map_err(|trap| failed(import, params, trap))
         })
     }
@@ -124,7 +125,7 @@ impl<T: Send + 'static> AsyncImports<T> {
             let call =
                 move |mut caller: Caller<'_, State<T>>, params: &[Val], results: &mut [Val]| {
                     if suspending {
-                        frames::note_caller(&mut caller);
+                        suspend::note_caller(&mut caller);
                     }
                     let mut cx = GuestCx::calling(&mut caller);
                     match answer(&mut cx, &import, params)? {
@@ -152,16 +153,16 @@ where
     T: Send + 'static,
     F: Fn(&mut GuestCx<'_, T>, &[Val]) -> Result<ImportResult, Trap>,
 {
-    match cycle::enter_suspending(cx, || (&import.0, &import.1))? {
+    match cycle::enter_suspending(&mut cx.vm, || (&import.0, &import.1))? {
         Entered::Called => match body(cx, params).map_err(|trap| failed(import, params, trap))? {
             ImportResult::Sync(results) => Ok(Some(results)),
             ImportResult::Async(future) => {
                 let mut task = DynTask::new(import, future);
-                let rt = cx.rt();
+                let rt = cx.vm.rt();
                 match task.start(rt.run.waker.waker(), &rt.holder) {
                     Some(answer) => answer.map(Some).map_err(Trap::into_error),
                     None => {
-                        cycle::start_unwind(cx, Box::pin(task))?;
+                        cycle::suspend_in(&mut cx.vm, Box::pin(task))?;
                         Ok(None)
                     }
                 }
@@ -215,7 +216,7 @@ fn give<T: Send + 'static>(
     results: &mut [Val],
     answer: &[Val],
 ) -> Result<()> {
-    let fits = |(val, ty): (&Val, &ValType)| val.matches_ty(&cx.store, ty).unwrap_or(false);
+    let fits = |(val, ty): (&Val, &ValType)| val.matches_ty(&cx.vm.store, ty).unwrap_or(false);
     if answer.len() != types.len() || !answer.iter().zip(types).all(fits) {
         return Err(bad_answer((module, name), answer, types));
     }

@@ -1,33 +1,7 @@
 //! Which of the imports a guest is offered, and under which names.
 
-use wasmtime::Linker;
-
-use super::AsyncImports;
+use super::list::AsyncImports;
 use crate::error::{Error, Result};
-use crate::state::State;
-
-/// Defines it under the name that the guest has.
-type Define<T> =
-    Box<dyn Fn(&mut Linker<State<T>>, &str, &str) -> wasmtime::Result<()> + Send + Sync>;
-
-pub(super) struct Definition<T: Send + 'static> {
-    pub(super) module: String,
-    pub(super) name: String,
-    pub(super) suspending: bool,
-    /// Not offered. It keeps its place: the tasks of the others go by theirs.
-    pub(super) left_out: bool,
-    /// What the host calls it, as `module.name`, where the guest has another name.
-    pub(super) renamed: Option<String>,
-    pub(super) define: Define<T>,
-}
-
-impl<T: Send + 'static> Definition<T> {
-    /// Whether it is offered as `import`, which is `module.name`.
-    fn is_called(&self, import: &str) -> bool {
-        let name = import.strip_prefix(&*self.module).and_then(|rest| rest.strip_prefix('.'));
-        !self.left_out && name == Some(&*self.name)
-    }
-}
 
 impl<T: Send + 'static> AsyncImports<T> {
     /// Leaves out the import that is called `import`, as `module.name`: something else stands in

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::{AsyncImports, ImportInfo};
+use super::info::ImportInfo;
+use super::list::AsyncImports;
 
 /// A block of `H` that another one lists, by the type that names it: implemented by
 /// `#[asyncify::imports(…, part = Self)]`.

@@ -1,6 +1,6 @@
 //! An import's future while it runs, and its answer until the guest is rewound.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 use wasmtime::Val;
 
-use super::ImportInfo;
-use crate::error::{Error, Result, Trap};
-use crate::lock::Holder;
-use crate::nesting::Inside;
-use crate::state::{Pending, Suspended};
+use super::info::ImportInfo;
+use crate::error::{Result, Trap};
+use crate::parts::lock::Holder;
+use crate::parts::nesting::Inside;
+use crate::store::{Pending, Suspended};
 
 /// Polls a future inside its import: what it asks of the guest in there is to wait.
 #[inline]
@@ -52,37 +52,6 @@ pin_project! {
 
 /// Where an import's task is while no call waits in it.
 pub(crate) type Place<H, Fut, X> = Option<Pin<Box<Task<H, Fut, X>>>>;
-
-/// A [`Place`] for each import, by its index.
-#[derive(Default)]
-pub(crate) struct Tasks(Vec<Option<(TypeId, Box<dyn Any + Send>)>>);
-
-impl Tasks {
-    /// The place of an import's task, made when there is none.
-    #[inline]
-    pub(crate) fn place<P: Default + Send + 'static>(&mut self, index: usize) -> Result<&mut P> {
-        // Two lists of imports count from the same index on.
-        if !matches!(self.0.get(index), Some(Some((ty, _))) if *ty == TypeId::of::<P>()) {
-            self.make::<P>(index);
-        }
-        let place = self.0.get_mut(index).and_then(Option::as_mut);
-        let place = place.and_then(|(_, place)| place.downcast_mut());
-        place.ok_or_else(|| Error::out_of_step("a task is gone".to_owned()))
-    }
-
-    #[cold]
-    fn make<P: Default + Send + 'static>(&mut self, index: usize) {
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, || None);
-        }
-        self.0[index] = Some((TypeId::of::<P>(), Box::new(P::default())));
-    }
-
-    /// Forgets all of them. They are made anew when they are needed.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-}
 
 /// Takes back what waits in an import.
 pub(crate) fn take_back<P: 'static>(pending: Suspended) -> Option<Pin<Box<P>>> {

@@ -1,6 +1,5 @@
 //! An export's arguments and its result.
 
-use super::passed::Passed;
 use super::returned::give_back;
 use super::{
     Borrowed, Concat, Direct, FromGuest, IntoGuest, OutPtr, OutPtrAbi, ParamAbi, Ref, ResultAbi,
@@ -8,7 +7,8 @@ use super::{
 };
 use crate::cx::GuestCx;
 use crate::error::{Result, Trap};
-use crate::memory;
+use crate::parts::memory;
+use crate::parts::passed::Passed;
 
 /// One argument of an export: owned by the call until the guest runs.
 pub trait Arg: 'static {
@@ -174,7 +174,7 @@ where
     R: FromGuest<Abi: ResultAbi>,
 {
     if R::COPIES {
-        cx.rt().run.passed = Passed::default();
+        cx.vm.rt().run.passed = Passed::default();
     }
     let allocation = abi.allocation();
     let result = R::from_guest(cx, abi);

@@ -3,7 +3,7 @@
 use super::{Errno, GuestError, Slice};
 use crate::cx::GuestCx;
 use crate::error::Trap;
-use crate::memory;
+use crate::parts::memory;
 
 /// A writer for a buffer that the guest offers as (pointer, capacity).
 ///

@@ -3,8 +3,8 @@
 use super::Slice;
 use crate::cx::GuestCx;
 use crate::error::{Error, Result};
-use crate::memory;
-use crate::room::Wanted;
+use crate::parts::memory;
+use crate::store::Wanted;
 
 /// Gives `block` back, which an export returned. `placed` is what its arguments lie in.
 ///
@@ -36,15 +36,15 @@ fn lies_in(block: Slice, argument: Slice) -> bool {
 
 /// Whether the address is one of the module's data, where no allocator gives memory.
 fn is_constant<T: Send + 'static>(cx: &mut GuestCx<'_, T>, ptr: u32) -> bool {
-    if !cx.runtime().constants.contain(ptr.into()) {
+    if !cx.vm.runtime().constants.contain(ptr.into()) {
         return false;
     }
     // Unless its heap is an array of the program's own that is written down in the module: then it
     // gives addresses in there.
-    match cx.allocate(Wanted::value(1)) {
+    match cx.vm.allocate(Wanted::value(1)) {
         Ok(given) => {
-            let in_there = cx.runtime().constants.contain(given);
-            cx.release(given, 1).is_err() || !in_there
+            let in_there = cx.vm.runtime().constants.contain(given);
+            cx.vm.release(given, 1).is_err() || !in_there
         }
         Err(_) => true,
     }

@@ -3,7 +3,7 @@
 use super::{FromGuest, IntoGuest, LentSlice, Slice};
 use crate::cx::GuestCx;
 use crate::error::Trap;
-use crate::memory;
+use crate::parts::memory;
 
 /// What a `&T` parameter can point at: `str` and `[u8]`.
 ///
@@ -86,7 +86,7 @@ macro_rules! owned {
         impl FromGuest for $ty {
             type Abi = Slice;
             fn from_guest<T: Send + 'static>(cx: &mut GuestCx<'_, T>, abi: Slice) -> Result<Self, Trap> {
-                let (memory, rt) = cx.memory_and_runtime();
+                let (memory, rt) = cx.vm.memory_and_runtime();
                 let bytes = memory::slice(memory, abi.ptr.into(), abi.len.into())?;
                 rt.pass(abi.len)?;
                 Ok(<$borrowed>::from_bytes(bytes)?.to_owned())

@@ -9,7 +9,8 @@ use std::fmt;
 use wasmtime::{Caller, Linker, V128, Val, WasmParams, WasmResults, WasmRet, WasmTy};
 
 use crate::error::Trap;
-use crate::state::State;
+use crate::parts::memory::Slice;
+use crate::store::State;
 
 /// The type of one wasm value that a host function takes or returns.
 ///
@@ -283,44 +284,6 @@ tuple_abi!(V1 V2 V3 V4 V5);
 tuple_abi!(V1 V2 V3 V4 V5 V6);
 tuple_abi!(V1 V2 V3 V4 V5 V6 V7);
 tuple_abi!(V1 V2 V3 V4 V5 V6 V7 V8);
-
-/// Bytes in a 32-bit guest's memory.
-///
-/// ```text
-/// as parameters   (ptr: i32, len: i32)
-/// as a result     i64:  63 ........ 32 31 ......... 0
-///                            len            ptr
-/// ```
-///
-/// ```
-/// # use asyncify::{Guest, Module, wasmtime::Engine};
-/// # const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples.wat");
-/// # futures::executor::block_on(async { let module = Module::from_file(&Engine::default(), GUEST)?;
-/// # let guest = Guest::builder(&module).instantiate().await?;
-/// let placed = guest.with(|cx| cx.place(b"bytes")).await??;
-/// assert_eq!(placed.len, 5);
-/// let bytes = guest.with(|cx| cx.read(placed.ptr, placed.len).map(<[u8]>::to_vec)).await?;
-/// assert_eq!(bytes.unwrap(), b"bytes");
-/// # Ok::<(), asyncify::Error>(()) }).unwrap();
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Slice {
-    /// The first byte's address.
-    pub ptr: u32,
-    /// The length in bytes.
-    pub len: u32,
-}
-
-impl Slice {
-    pub(crate) fn packed(self) -> u64 {
-        u64::from(self.len) << 32 | u64::from(self.ptr)
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "the two halves are cut apart")]
-    pub(crate) fn unpacked(packed: u64) -> Self {
-        Self { ptr: packed as u32, len: (packed >> 32) as u32 }
-    }
-}
 
 impl ParamAbi for Slice {
     type Values = (u32, u32);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use wasmparser::{ExternalKind, FuncType, Operator, ValType};
 
-use super::control::{Control, control};
+use super::control::{Control, Globals, control};
 use super::parse::{Parsed, short_body};
 use crate::error::{Error, Result};
 
@@ -63,19 +63,6 @@ impl Role {
             Self::StopUnwind | Self::StopRewind => "() -> ()".to_owned(),
             Self::GetState => "() -> (i32)".to_owned(),
         }
-    }
-}
-
-/// The globals that Asyncify made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Globals {
-    pub(super) state: u32,
-    pub(super) data: u32,
-}
-
-impl Globals {
-    pub(super) fn contains(self, global: u32) -> bool {
-        global == self.state || global == self.data
     }
 }
 

@@ -9,13 +9,25 @@ use std::collections::BTreeMap;
 
 use wasmparser::Operator;
 
-use super::asyncify::Globals;
 use super::parse::{Parsed, short_body};
 
 /// A longer body is not one of Asyncify's; they take about 30 bytes.
 const LONGEST: usize = 96;
 /// More operators than any of them has, with what they call.
 const STEPS: u32 = 128;
+
+/// The globals that Asyncify made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Globals {
+    pub(super) state: u32,
+    pub(super) data: u32,
+}
+
+impl Globals {
+    pub(super) fn contains(self, global: u32) -> bool {
+        global == self.state || global == self.data
+    }
+}
 
 /// What one of Asyncify's functions does: it checks the struct, and sets these.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -2,42 +2,12 @@
 
 mod stack;
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::parts::memory::PointerWidth;
 pub use stack::{FoundBy, StackGuard, StackPointer};
 
-/// How wide the guest's addresses are.
-///
-/// ```
-/// use asyncify::PointerWidth;
-/// assert_eq!(PointerWidth::Memory32.bytes(), 4);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum PointerWidth {
-    /// `i32`.
-    Memory32,
-    /// `i64`.
-    Memory64,
-}
-
 impl PointerWidth {
-    /// The size of an address in bytes.
-    ///
-    /// ```
-    /// # use asyncify::PointerWidth;
-    /// assert_eq!(PointerWidth::Memory64.bytes(), 8);
-    /// ```
-    #[must_use]
-    #[inline]
-    pub fn bytes(self) -> u32 {
-        match self {
-            Self::Memory32 => 4,
-            Self::Memory64 => 8,
-        }
-    }
-
     pub(super) fn value_type(self) -> wasmparser::ValType {
         match self {
             Self::Memory32 => wasmparser::ValType::I32,
@@ -50,15 +20,6 @@ impl PointerWidth {
             Self::Memory32 => GlobalKind::I32,
             Self::Memory64 => GlobalKind::I64,
         }
-    }
-}
-
-impl fmt::Display for PointerWidth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Memory32 => "i32",
-            Self::Memory64 => "i64",
-        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use wasmparser::{ExternalKind, Operator};
 
-use super::asyncify::Globals;
+use super::control::Globals;
 use super::found::FoundBy;
 use super::parse::{DataStart, Global, Parsed, short_body};
 use super::writes::Usage;

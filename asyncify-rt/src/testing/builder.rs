@@ -11,8 +11,8 @@ use crate::guest::Guest;
 use crate::imports::{AsyncImports, ImportInfo, Imports};
 use crate::limits::Limits;
 use crate::module::Module;
-use crate::room::Place;
-use crate::state::State;
+use crate::store::Place;
+use crate::store::State;
 
 /// The memory that a mock has unless it is told otherwise: 1 MiB.
 const PAGES: u32 = 16;

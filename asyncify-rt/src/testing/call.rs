@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use wasmtime::Val;
 
 use super::GuestValues;
-use crate::call::Call;
 use crate::error::{Error, Result};
+use crate::guest::Call;
 
 /// A call of an import, made by [`Mock::call`](super::Mock::call).
 ///
