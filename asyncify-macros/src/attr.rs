@@ -1,7 +1,7 @@
-//! The arguments of the attributes.
+//! Reads the arguments of the attributes into the model's [`Attrs`].
 //!
 //! [`KEYS`] is the one table of what can be written where: it drives the parser and every message
-//! about a key.
+//! about a key. The item is never looked at, nor what two keys say together: that is for `check`.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -11,7 +11,7 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, Ident, LitStr, Meta, Path, Token, Type, bracketed};
 
 use crate::errors::Errors;
-use crate::model::conditional;
+use crate::model::{Attrs, Mode, conditional};
 
 /// Where a key stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,32 +36,6 @@ impl Place {
             Self::Export => "`#[asyncify(…)]` on a function of an exports trait",
         }
     }
-}
-
-/// How a function's result reaches the other side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mode {
-    Packed,
-    Out,
-}
-
-/// What an attribute says.
-#[derive(Default)]
-pub(crate) struct Attrs {
-    /// Each key as it was written, also where its value was a mistake.
-    pub(crate) given: Vec<Ident>,
-    /// Whether a part was a mistake, so that a key that seems to be missing may be that part.
-    pub(crate) mistaken: bool,
-    pub(crate) module: Option<LitStr>,
-    pub(crate) name: Option<LitStr>,
-    pub(crate) krate: Option<Path>,
-    /// What names the block among the others of its type.
-    pub(crate) part: Option<Type>,
-    /// The names of the others.
-    pub(crate) parts: Vec<Type>,
-    pub(crate) result: Option<Mode>,
-    pub(crate) skip: Option<Ident>,
-    pub(crate) trampoline: Option<Ident>,
 }
 
 /// One key: its name, where it stands, how it is written, and how it is read.
@@ -191,69 +165,30 @@ impl Key {
     }
 }
 
-impl Attrs {
-    /// Reads the arguments of an attribute that stands at `place`.
-    pub(crate) fn parse(args: TokenStream, place: Place, errors: &mut Errors) -> Self {
-        let mut attrs = Self::default();
-        attrs.read(args, place, errors);
-        attrs
-    }
+/// Reads the arguments of an attribute that stands at `place`.
+pub(crate) fn parse(args: TokenStream, place: Place, errors: &mut Errors) -> Attrs {
+    let mut attrs = Attrs::default();
+    read(&mut attrs, args, place, errors);
+    attrs
+}
 
-    /// Takes the `#[asyncify(…)]` attributes off a function and reads them.
-    pub(crate) fn take(list: &mut Vec<Attribute>, place: Place, errors: &mut Errors) -> Self {
-        let mut attrs = Self::default();
-        for attribute in take_helpers(list) {
-            if conditional(&attribute).is_some() {
-                errors.at(
-                    attribute,
-                    "`#[asyncify(…)]` is read before any `cfg_attr`; write two functions of the same name, each under `cfg`",
-                );
-                continue;
-            }
-            match attribute.meta {
-                Meta::List(list) => attrs.read(list.tokens, place, errors),
-                other => errors.at(other, format!("expected one of: {}", written(place))),
-            }
+/// Takes the `#[asyncify(…)]` attributes off a function and reads them.
+pub(crate) fn take(list: &mut Vec<Attribute>, place: Place, errors: &mut Errors) -> Attrs {
+    let mut attrs = Attrs::default();
+    for attribute in take_helpers(list) {
+        if conditional(&attribute).is_some() {
+            errors.at(
+                attribute,
+                "`#[asyncify(…)]` is read before any `cfg_attr`; write two functions of the same name, each under `cfg`",
+            );
+            continue;
         }
-        attrs
-    }
-
-    fn read(&mut self, args: TokenStream, place: Place, errors: &mut Errors) {
-        for arg in split_at_commas(args) {
-            let read = parse_arg.parse2(arg.clone()).map_err(|_| {
-                syn::Error::new_spanned(arg, format!("expected one of: {}", written(place)))
-            });
-            let read = read.and_then(|(key, value)| self.read_arg(&key, value, place));
-            self.mistaken |= errors.take(read).is_none();
+        match attribute.meta {
+            Meta::List(list) => read(&mut attrs, list.tokens, place, errors),
+            other => errors.at(other, format!("expected one of: {}", written(place))),
         }
     }
-
-    fn read_arg(
-        &mut self,
-        key: &Ident,
-        value: Option<TokenStream>,
-        place: Place,
-    ) -> syn::Result<()> {
-        let Some(row) = KEYS.iter().find(|row| key == row.name) else {
-            return Err(syn::Error::new_spanned(key, unknown(key, place)));
-        };
-        if !row.places.contains(&place) {
-            return Err(syn::Error::new_spanned(key, misplaced(row, place)));
-        }
-        if self.gives(row.name) {
-            return Err(syn::Error::new_spanned(
-                key,
-                format!("duplicate key `{key}`; write it once"),
-            ));
-        }
-        self.given.push(key.clone());
-        (row.read)(self, key, row, value)
-    }
-
-    /// Whether the key was written, rightly or not.
-    pub(crate) fn gives(&self, key: &str) -> bool {
-        self.given.iter().any(|given| given == key)
-    }
+    attrs
 }
 
 /// Takes `#[asyncify(…)]` off an item where it says nothing.
@@ -272,6 +207,35 @@ fn take_helpers(list: &mut Vec<Attribute>) -> Vec<Attribute> {
                 .is_some_and(|(_, metas)| metas.iter().any(|meta| is_ours(meta.path())))
     });
     taken.collect()
+}
+
+fn read(attrs: &mut Attrs, args: TokenStream, place: Place, errors: &mut Errors) {
+    for arg in split_at_commas(args) {
+        let read = parse_arg.parse2(arg.clone()).map_err(|_| {
+            syn::Error::new_spanned(arg, format!("expected one of: {}", written(place)))
+        });
+        let read = read.and_then(|(key, value)| read_arg(attrs, &key, value, place));
+        attrs.mistaken |= errors.take(read).is_none();
+    }
+}
+
+fn read_arg(
+    attrs: &mut Attrs,
+    key: &Ident,
+    value: Option<TokenStream>,
+    place: Place,
+) -> syn::Result<()> {
+    let Some(row) = KEYS.iter().find(|row| key == row.name) else {
+        return Err(syn::Error::new_spanned(key, unknown(key, place)));
+    };
+    if !row.places.contains(&place) {
+        return Err(syn::Error::new_spanned(key, misplaced(row, place)));
+    }
+    if attrs.gives(row.name) {
+        return Err(syn::Error::new_spanned(key, format!("duplicate key `{key}`; write it once")));
+    }
+    attrs.given.push(key.clone());
+    (row.read)(attrs, key, row, value)
 }
 
 /// `key`, or `key = value`; the value is read by the key's row.

@@ -1,6 +1,7 @@
 //! Every rule about what was written, in one list for each attribute.
 //!
-//! A rule that is about a type's meaning is not here: the traits of the runtime say it.
+//! A rule that is about a type's meaning is not here: the traits of the runtime say it. Nothing is
+//! changed here, and no code is made.
 
 mod functions;
 #[cfg(test)]
@@ -14,9 +15,8 @@ use std::hash::Hash;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{GenericParam, Generics, ImplItem, TraitItem};
 
-use crate::attr::Attrs;
 use crate::errors::Errors;
-use crate::model::{Exports, Function, Imports, type_text};
+use crate::model::{Attrs, Exports, Function, Imports, type_text};
 use functions::{
     borrows_for_the_call, borrows_only_at_the_top, data_stays_in_the_store, export_is_concrete,
     has_few_params, has_no_qualifiers, has_the_guest_at_hand, import_is_concrete, is_copied,

@@ -1,4 +1,4 @@
-//! All mistakes of one annotated item, told at once.
+//! All mistakes of one annotated item, told at once. It finds none itself, and words none.
 
 use std::fmt::Display;
 

@@ -1,15 +1,14 @@
 //! After a mistake: the user's item and a stub of what would have been generated, so that the
-//! mistakes are all that is told.
+//! mistakes are all that is told. It never adds one.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::{FnArg, Generics, ImplItem, Item, Pat, Signature, Type};
 
-use crate::attr::Attrs;
 use crate::check::types::Parts;
 use crate::errors::Errors;
 use crate::expand::{self, hidden};
-use crate::model::{Exports, Function, Imports, allowed, cfgs, type_text};
+use crate::model::{Attrs, Exports, Function, Imports, allowed, cfgs, type_text};
 
 /// The block, and a host without imports.
 pub(crate) fn imports(block: &Imports<'_>, errors: Errors) -> TokenStream {

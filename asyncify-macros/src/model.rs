@@ -1,16 +1,14 @@
 //! What was written, with no judgement: each node keeps its syntax, so that every later phase can
-//! underline what the user typed.
+//! underline what the user typed. No mistake is ever told here.
 
 use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Expr, ExprLit, FnArg, GenericArgument, GenericParam, ItemImpl, ItemTrait, Lit, Meta,
-    Pat, PatType, PathArguments, Receiver, Signature, Token, Type, parse_quote,
+    Attribute, Expr, ExprLit, FnArg, GenericArgument, GenericParam, ItemImpl, ItemTrait, Lit,
+    LitStr, Meta, Pat, PatType, Path, PathArguments, Receiver, Signature, Token, Type, parse_quote,
 };
-
-use crate::attr::{Attrs, Mode};
 
 /// An annotated `impl` block.
 pub(crate) struct Imports<'a> {
@@ -56,6 +54,39 @@ pub(crate) enum Kind {
     Val,
     Ref,
     Mut,
+}
+
+/// What an attribute says.
+#[derive(Default)]
+pub(crate) struct Attrs {
+    /// Each key as it was written, also where its value was a mistake.
+    pub(crate) given: Vec<Ident>,
+    /// Whether a part was a mistake, so that a key that seems to be missing may be that part.
+    pub(crate) mistaken: bool,
+    pub(crate) module: Option<LitStr>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) krate: Option<Path>,
+    /// What names the block among the others of its type.
+    pub(crate) part: Option<Type>,
+    /// The names of the others.
+    pub(crate) parts: Vec<Type>,
+    pub(crate) result: Option<Mode>,
+    pub(crate) skip: Option<Ident>,
+    pub(crate) trampoline: Option<Ident>,
+}
+
+/// How a function's result reaches the other side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    Packed,
+    Out,
+}
+
+impl Attrs {
+    /// Whether the key was written, rightly or not.
+    pub(crate) fn gives(&self, key: &str) -> bool {
+        self.given.iter().any(|given| given == key)
+    }
 }
 
 impl<'a> Function<'a> {
@@ -125,7 +156,7 @@ impl Imports<'_> {
     /// The module of one of the block's imports.
     pub(crate) fn module(&self, function: &Function<'_>) -> Option<String> {
         let module = function.attrs.module.as_ref().or(self.attrs.module.as_ref());
-        module.map(syn::LitStr::value)
+        module.map(LitStr::value)
     }
 }
 

@@ -1,17 +1,18 @@
-//! Attribute → model → check → expand, or the fallback.
+//! Attribute → model → check → expand, or the fallback. It never looks at a signature: it says who
+//! does, and when.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{ImplItem, Item, ItemImpl, ItemTrait, TraitItem};
 
-use crate::attr::{Attrs, Place, take_elsewhere};
+use crate::attr::{self, Place, take_elsewhere};
 use crate::errors::Errors;
 use crate::model::{Exports, Function, Imports};
 use crate::{check, expand, fallback};
 
 pub(crate) fn imports(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let attrs = Attrs::parse(args, Place::Imports, &mut errors);
+    let attrs = attr::parse(args, Place::Imports, &mut errors);
     let mut block: ItemImpl = match syn::parse2(item.clone()) {
         Ok(block) => block,
         Err(error) => {
@@ -27,7 +28,7 @@ pub(crate) fn imports(args: TokenStream, item: &TokenStream) -> TokenStream {
     for item in &mut block.items {
         match item {
             ImplItem::Fn(item) => {
-                helpers.push(Attrs::take(&mut item.attrs, Place::Import, &mut errors));
+                helpers.push(attr::take(&mut item.attrs, Place::Import, &mut errors));
             }
             ImplItem::Const(item) => take_elsewhere(&mut item.attrs, &mut errors),
             ImplItem::Type(item) => take_elsewhere(&mut item.attrs, &mut errors),
@@ -54,7 +55,7 @@ pub(crate) fn imports(args: TokenStream, item: &TokenStream) -> TokenStream {
 
 pub(crate) fn exports(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let attrs = Attrs::parse(args, Place::Exports, &mut errors);
+    let attrs = attr::parse(args, Place::Exports, &mut errors);
     let mut list: ItemTrait = match syn::parse2(item.clone()) {
         Ok(list) => list,
         Err(error) => {
@@ -66,7 +67,7 @@ pub(crate) fn exports(args: TokenStream, item: &TokenStream) -> TokenStream {
     for item in &mut list.items {
         match item {
             TraitItem::Fn(item) => {
-                helpers.push(Attrs::take(&mut item.attrs, Place::Export, &mut errors));
+                helpers.push(attr::take(&mut item.attrs, Place::Export, &mut errors));
             }
             TraitItem::Const(item) => take_elsewhere(&mut item.attrs, &mut errors),
             TraitItem::Type(item) => take_elsewhere(&mut item.attrs, &mut errors),

@@ -1,5 +1,6 @@
 //! What both attributes make, as files to read: `tests/expansions/<attribute>/<case>.rs` and
-//! `<case>.expanded.rs` beside it. `BLESS=1 cargo test -p asyncify-macros` writes the latter.
+//! `<case>.expanded.rs` beside it. `BLESS=1 cargo test -p asyncify-macros` writes the latter. Nothing
+//! of it is compiled here.
 
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,11 @@
+//! Each key, and each mistake in one by its whole message. No item is here.
+
 use super::*;
 
 fn messages(args: &str, place: Place) -> Vec<String> {
     let mut errors = Errors::default();
     match args.parse() {
-        Ok(args) => drop(Attrs::parse(args, place, &mut errors)),
+        Ok(args) => drop(parse(args, place, &mut errors)),
         Err(error) => return vec![error.to_string()],
     }
     errors.messages()
@@ -13,13 +15,13 @@ fn messages(args: &str, place: Place) -> Vec<String> {
 fn keys_are_read() {
     let mut errors = Errors::default();
     let args = quote::quote!(name = "a", module = "m", result = "out", trampoline,);
-    let attrs = Attrs::parse(args, Place::Import, &mut errors);
+    let attrs = parse(args, Place::Import, &mut errors);
     assert_eq!(attrs.name.map(|name| name.value()).as_deref(), Some("a"));
     assert_eq!(attrs.module.map(|module| module.value()).as_deref(), Some("m"));
     assert_eq!(attrs.result, Some(Mode::Out));
     assert!(attrs.trampoline.is_some() && attrs.skip.is_none());
     let args = quote::quote!(crate = ::some::path, module = "m");
-    let attrs = Attrs::parse(args, Place::Imports, &mut errors);
+    let attrs = parse(args, Place::Imports, &mut errors);
     assert!(attrs.krate.is_some());
     assert_eq!(errors.messages(), [""; 0]);
 }

@@ -1,4 +1,5 @@
-//! The rules about one function, its parameters and its result.
+//! The rules about one function, its parameters and its result. None looks at a second function, or
+//! at the item around it.
 
 use quote::ToTokens;
 use syn::{GenericParam, Generics, Pat, ReceiverKind, Safety, Type, TypeReference};

@@ -1,4 +1,4 @@
-//! What a type is made of, by syntax.
+//! What a type is made of, by syntax. It never knows what a name stands for, and tells no mistake.
 
 use proc_macro2::Ident;
 use syn::punctuated::Punctuated;

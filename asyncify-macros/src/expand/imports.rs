@@ -7,8 +7,7 @@ use syn::{Token, Type};
 use super::{
     Ends, Runtime, checked, hidden, kinds, mode, nested, param_infos, parts, result, result_text,
 };
-use crate::attr::Attrs;
-use crate::model::{Function, Imports, Kind, cfgs};
+use crate::model::{Attrs, Function, Imports, Kind, cfgs};
 
 // Input:
 //     impl Host {

@@ -8,8 +8,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Attribute;
 
-use crate::attr::{Attrs, Mode};
-use crate::model::{Function, Kind, Param, krate, type_text};
+use crate::model::{Attrs, Function, Kind, Mode, Param, krate, type_text};
 
 /// Where a node begins and ends, so that an error in what is generated for it underlines it.
 #[derive(Clone, Copy)]

@@ -1,3 +1,5 @@
+//! What is told by syntax alone, written out and compared. No attribute is parsed here.
+
 use super::*;
 
 #[test]
