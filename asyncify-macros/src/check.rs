@@ -4,8 +4,6 @@
 //! changed here, and no code is made.
 
 mod functions;
-#[cfg(test)]
-mod tests;
 pub(crate) mod types;
 
 use std::collections::HashMap;

@@ -111,3 +111,6 @@ fn other_item(item: &TokenStream, error: syn::Error, message: &str) -> syn::Erro
     };
     syn::Error::new_spanned(keyword, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
-//! An exports trait: the trait itself, and a struct with a method for each function.
+//! An exports trait: the trait itself, and a struct with a method for each function. It never says
+//! which wasm values a type is: what it makes asks the type's traits.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Pat, Visibility};
 
-use super::{Runtime, arg, checked, hidden, kinds, mode, nested, param_infos, result, result_text};
+use super::pieces::{
+    Runtime, arg, checked, hidden, kinds, mode, nested, param_infos, result, result_text,
+};
 use crate::model::{Exports, Function, Kind, Param, allow, allowed, cfgs, krate, only};
 
 // Input:

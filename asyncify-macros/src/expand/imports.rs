@@ -1,11 +1,13 @@
-//! An imports block: the block itself, the list of imports, and how they are registered.
+//! An imports block: the block itself, the list of imports, and how they are registered. What the
+//! user wrote is never changed.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Token, Type};
 
-use super::{
-    Ends, Runtime, checked, hidden, kinds, mode, nested, param_infos, parts, result, result_text,
+use super::parts;
+use super::pieces::{
+    Ends, Runtime, checked, hidden, kinds, mode, nested, param_infos, result, result_text,
 };
 use crate::model::{Attrs, Function, Imports, Kind, cfgs};
 

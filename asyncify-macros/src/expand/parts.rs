@@ -1,11 +1,11 @@
 //! A host whose imports stand in several blocks: one of them lists the others, by a type of the
-//! user's that names each.
+//! user's that names each. It never sees a function.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::Type;
 
-use super::{Ends, Runtime};
+use super::pieces::{Ends, Runtime};
 
 // Input:
 //     #[asyncify::imports(module = "net", part = Net)]

@@ -1,8 +1,7 @@
-//! Each rule by its first words, without a compiler: how it is shown is in the facade's `tests/ui`.
+//! Each rule of `check` by its first words, through all phases and without a compiler: how it is
+//! shown is in the facade's `tests/ui`.
 
 use syn::{Item, LitStr};
-
-use crate::phases;
 
 /// The messages of an annotated item.
 fn messages(expanded: proc_macro2::TokenStream) -> Vec<String> {
@@ -16,12 +15,12 @@ fn messages(expanded: proc_macro2::TokenStream) -> Vec<String> {
 
 fn of_imports(functions: &str) -> Vec<String> {
     let block = format!("impl Host {{ {functions} }}").parse().unwrap();
-    messages(phases::imports(quote::quote!(module = "env"), &block))
+    messages(super::imports(quote::quote!(module = "env"), &block))
 }
 
 fn of_exports(functions: &str) -> Vec<String> {
     let list = format!("trait App {{ {functions} }}").parse().unwrap();
-    messages(phases::exports(quote::quote!(), &list))
+    messages(super::exports(quote::quote!(), &list))
 }
 
 fn compare(of: fn(&str) -> Vec<String>, table: &[(&str, &[&str])]) {

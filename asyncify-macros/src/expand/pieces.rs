@@ -1,8 +1,5 @@
-//! From the model to tokens. Nothing here fails: what could go wrong was told before.
-
-pub(crate) mod exports;
-pub(crate) mod imports;
-pub(crate) mod parts;
+//! What the code for both attributes is made of: names of the runtime, and a function's types. It
+//! never knows which of the two it is for.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -12,10 +9,10 @@ use crate::model::{Attrs, Function, Kind, Mode, Param, krate, type_text};
 
 /// Where a node begins and ends, so that an error in what is generated for it underlines it.
 #[derive(Clone, Copy)]
-struct Ends(Span, Span);
+pub(super) struct Ends(pub(super) Span, pub(super) Span);
 
 impl Ends {
-    fn of(tokens: &impl ToTokens) -> Self {
+    pub(super) fn of(tokens: &impl ToTokens) -> Self {
         let mut tokens = tokens.to_token_stream().into_iter();
         let Some(first) = tokens.next() else {
             return Self(Span::call_site(), Span::call_site());
@@ -35,7 +32,7 @@ impl Ends {
 
 /// The hidden module of the runtime, as generated code names it.
 #[derive(Clone, Copy)]
-enum Runtime<'a> {
+pub(super) enum Runtime<'a> {
     /// `__rt`, inside the `const _` of [`hidden`].
     Short,
     /// Where users can see: `::asyncify::__private`.
@@ -44,7 +41,7 @@ enum Runtime<'a> {
 
 impl Runtime<'_> {
     /// The name standing where `span` is.
-    fn at(self, span: Span) -> TokenStream {
+    pub(super) fn at(self, span: Span) -> TokenStream {
         match self {
             Self::Short => Ident::new("__rt", span).into_token_stream(),
             Self::Full(krate) => quote!(#krate::__private),
@@ -87,12 +84,12 @@ fn kind(rt: Runtime<'_>, param: &Param<'_>) -> TokenStream {
 }
 
 /// `(Ref<str>, (Val<u32>, ()))`
-fn kinds(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
+pub(super) fn kinds(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
     nested(function.params.iter().map(|param| kind(rt, param)))
 }
 
 /// `(first, (second, ()))`
-fn nested(items: impl DoubleEndedIterator<Item = TokenStream>) -> TokenStream {
+pub(super) fn nested(items: impl DoubleEndedIterator<Item = TokenStream>) -> TokenStream {
     items.rev().fold(quote!(()), |others, first| quote!((#first, #others)))
 }
 
@@ -105,7 +102,7 @@ pub(crate) fn result(function: &Function<'_>) -> TokenStream {
 }
 
 /// `Direct` or `OutPtr`, standing where the result does.
-fn mode(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
+pub(super) fn mode(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
     let Ends(first, last) = Ends::of(&result(function));
     let rt = rt.at(first);
     let name = match function.mode() {
@@ -116,7 +113,7 @@ fn mode(rt: Runtime<'_>, function: &Function<'_>) -> TokenStream {
 }
 
 /// `&[ParamInfo::by_ref::<str>("url", "&str")]`, or `ParamInfo::arg_by_ref` for an export's.
-fn param_infos(rt: Runtime<'_>, function: &Function<'_>, prefix: &str) -> TokenStream {
+pub(super) fn param_infos(rt: Runtime<'_>, function: &Function<'_>, prefix: &str) -> TokenStream {
     let infos = function.params.iter().map(|param| {
         let how = match param.kind {
             Kind::Val => "val",
@@ -135,16 +132,16 @@ fn param_infos(rt: Runtime<'_>, function: &Function<'_>, prefix: &str) -> TokenS
 }
 
 /// The result as written, if it is.
-fn result_text(function: &Function<'_>) -> String {
+pub(super) fn result_text(function: &Function<'_>) -> String {
     function.result().map(type_text).unwrap_or_default()
 }
 
 /// `Checked<{ __IMPORT_0.suspending }, Direct>`: the type, unless the constant has errors.
-fn checked(rt: Runtime<'_>, info: &TokenStream, ty: &TokenStream) -> TokenStream {
+pub(super) fn checked(rt: Runtime<'_>, info: &TokenStream, ty: &TokenStream) -> TokenStream {
     quote!(#rt::Checked<{ #info.suspending }, #ty>)
 }
 
-/// A variable that no name of the user's can be taken for, as in [`imports`].
-fn arg(index: usize) -> Ident {
+/// A variable that no name of the user's can be taken for, as in [`super::imports`].
+pub(super) fn arg(index: usize) -> Ident {
     format_ident!("__arg{index}", span = Span::mixed_site())
 }
