@@ -21,6 +21,8 @@ mod errors;
 mod expand;
 mod fallback;
 mod model;
+#[cfg(test)]
+mod order;
 mod phases;
 #[cfg(test)]
 mod snapshots;
