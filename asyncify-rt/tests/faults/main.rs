@@ -24,6 +24,7 @@ mod marshalling;
 mod names;
 mod overflow;
 mod overflow_ends;
+mod own_memory;
 mod own_stacks;
 mod places;
 mod poison;
