@@ -12,6 +12,7 @@ mod cancel;
 #[cfg(unix)]
 mod commands;
 mod contract;
+mod conversions;
 mod cycle;
 mod drops;
 mod ends;
