@@ -27,6 +27,7 @@ mod overflow;
 mod overflow_ends;
 mod own_memory;
 mod own_stacks;
+mod parts;
 mod places;
 mod poison;
 mod reentry;
