@@ -9,6 +9,7 @@ mod allocators;
 mod borrowed;
 mod call_state;
 mod cancel;
+mod collected;
 #[cfg(unix)]
 mod commands;
 mod contract;
@@ -17,6 +18,7 @@ mod cycle;
 mod drops;
 mod ends;
 mod exclusive;
+mod exclusive_nested;
 mod frames;
 mod fuel;
 mod host_frame;
