@@ -1,17 +1,15 @@
 //! Preparing modules: what is found in them, what is added, and what is refused.
 
+mod added;
+mod callers;
 mod control;
 mod guarded;
 mod kept;
 mod kinds;
+mod many;
 mod stack_pointer;
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use asyncify_rt::{Allocator, Error, Findings, GlobalKind, Guest, Module, PointerWidth, Prepared};
-use futures::executor::block_on;
-use wasmparser::{Parser, Payload};
+use asyncify_rt::{Allocator, Error, Findings, GlobalKind, Module, PointerWidth, Prepared};
 use wasmtime::Engine;
 
 /// The four functions as Binaryen writes them, with `$state` and `$data`, exported by `names`.
@@ -59,29 +57,6 @@ fn findings(wat: &str) -> Findings {
 
 fn refused(wat: &str) -> Error {
     Prepared::new(wat).expect_err(wat)
-}
-
-/// The sections but the exports, each with its bytes.
-fn other_sections(wasm: &[u8]) -> Vec<(u8, &[u8])> {
-    Parser::new(0)
-        .parse_all(wasm)
-        .filter_map(|payload| payload.unwrap().as_section())
-        .filter(|(id, _)| *id != 7)
-        .map(|(id, range)| (id, &wasm[range]))
-        .collect()
-}
-
-fn exports(wasm: &[u8]) -> Vec<(String, u32)> {
-    let mut found = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        if let Payload::ExportSection(section) = payload.unwrap() {
-            found.extend(section.into_iter().map(|export| {
-                let export = export.unwrap();
-                (export.name.to_owned(), export.index)
-            }));
-        }
-    }
-    found
 }
 
 /// The added exports, but for the one that names the build.
@@ -276,58 +251,6 @@ fn what_is_no_module_is_refused() {
 }
 
 #[test]
-fn only_the_export_section_changes() {
-    for wat in [
-        instrumented(r#"(import "e" "f" (func)) (memory 1) (table 1 funcref) (start 0) (data (i32.const 64) "x")"#),
-        r#"(module (memory 1) (global (mut f64) (f64.const 0)) (func $f) (start $f) (elem func $f) (data "x") (@custom "a" "b"))"#.into(),
-        r#"(module (@custom "first" (before first) "x") (memory 1))"#.into(),
-    ] {
-        let wasm = wat::parse_str(&wat).unwrap();
-        let prepared = Prepared::new(&wasm).unwrap();
-        assert_eq!(other_sections(&wasm), other_sections(prepared.wasm()));
-        let (old, new) = (exports(&wasm), exports(prepared.wasm()));
-        assert_eq!(old, new[..old.len()]);
-        let added: Vec<_> = new[old.len()..].iter().map(|(name, _)| name.clone()).collect();
-        assert_eq!(added, prepared.findings().added_exports());
-        Module::from_prepared(prepared, &Engine::default()).unwrap();
-    }
-}
-
-#[test]
-fn preparing_again_changes_nothing() {
-    for fields in [
-        "(memory 1) (global $__stack_pointer (mut i32) (i32.const 64))",
-        "(memory 1) (global (mut i32) (i32.const 64)) (global (mut i64) (i64.const 1))",
-        r#"(import "e" "m" (memory 1)) (import "e" "sp" (global (mut i32)))"#,
-    ] {
-        let first = prepare(&instrumented(fields));
-        let second = Prepared::new(first.wasm()).unwrap();
-        assert_eq!(first.wasm(), second.wasm());
-        let (first, second) = (first.findings(), second.findings());
-        assert!(second.added_exports().is_empty());
-        assert_eq!(first.asyncify(), second.asyncify());
-        assert_eq!(first.memory(), second.memory());
-        assert_eq!(first.stack_pointer(), second.stack_pointer());
-        assert_eq!(first.mutable_globals(), second.mutable_globals());
-    }
-}
-
-#[test]
-fn taken_names_are_avoided() {
-    let findings = findings(
-        r#"(module (memory 1) (global $__stack_pointer (mut i32) (i32.const 64)) (global $n (mut f32) (f32.const 0))
-           (func (export "memory")) (func (export "__stack_pointer"))
-           (func (export "asyncify:global:1")) (func (export "asyncify:global:1:2")))"#,
-    );
-    assert_eq!(added_names(&findings), ["memory:2", "__stack_pointer:2", "asyncify:global:1:3"]);
-    assert_eq!(findings.stack_pointer().export(), Some("__stack_pointer:2"));
-    for name in ["n", "1", "asyncify:global:1:3"] {
-        assert_eq!(findings.global_export(name), Some("asyncify:global:1:3"));
-    }
-    assert_eq!(findings.global_export("2"), None);
-}
-
-#[test]
 fn allocators_and_initializers_are_found_by_name_and_type() {
     let all = findings(
         r#"(module (func (export "malloc") (param i32) (result i32) unreachable) (func (export "free") (param i32))
@@ -345,106 +268,4 @@ fn allocators_and_initializers_are_found_by_name_and_type() {
     assert_eq!(script.initializer(), Some("__wasm_call_ctors"));
     let other = r#"(module (func (export "malloc") (param i64) (result i32) unreachable) (func (export "free") (param i32)))"#;
     assert!(findings(other).allocator().is_none());
-}
-
-#[test]
-fn callers_that_do_not_look_at_the_state_are_listed() {
-    let fields = r#"(import "env" "sleep" (func $sleep)) (import "env" "log" (func $log)) (memory 1)
-        (func $good (drop (global.get $state)) call $sleep (drop (global.get $state)))
-        (func $bad call $sleep call $log call $log)
-        (func (export "run") call $sleep call $good call $good)
-        (func call $log call $bad)
-        (func $half (if (i32.eqz (global.get $state)) (then call $sleep)) call $sleep unreachable)"#;
-    let found = findings(&instrumented(fields));
-    assert_eq!(found.uninstrumented(), ["run"]);
-    let named = |import: &str, names: &[&str]| {
-        (import.to_owned(), names.iter().map(ToString::to_string).collect())
-    };
-    assert_eq!(
-        found.uninstrumented_callers(&[("env", "sleep")]),
-        [named("env.sleep", &["bad", "run", "half"])]
-    );
-    assert_eq!(
-        found.uninstrumented_callers(&[("env", "log")]),
-        [named("env.log", &["bad", "function[5]"])]
-    );
-    assert!(found.uninstrumented_callers(&[("other", "sleep")]).is_empty());
-    let plain = r#"(module (import "env" "sleep" (func $sleep)) (func call $sleep))"#;
-    assert!(findings(plain).uninstrumented_callers(&[("env", "sleep")]).is_empty());
-}
-
-/// Each list is what the guest was instrumented with.
-#[test]
-fn callers_that_binaryen_instrumented_look_at_the_state() {
-    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/guests");
-    for (guest, names) in [
-        ("bench.wasm", &["ready", "bytes", "pause"][..]),
-        ("bench-whole.wasm", &["ready", "bytes", "pause", "plain", "text"]),
-        ("chat.wasm", &["receive", "send"]),
-        ("marshal.wasm", &["echo_u8", "take_str", "fill", "make_string", "fallible", "mixed"]),
-        ("memory64.wasm", &["wait"]),
-        ("quickstart.wasm", &["fetch", "sleep_ms"]),
-        ("stack.wasm", &["wait"]),
-        ("stack-libc.wasm", &["wait"]),
-        ("trampoline.wasm", &["wait", "again", "invoke_ii", "try_ii"]),
-        ("values.wasm", &["wait", "wait_i64", "wait_f32", "wait_f64", "wait_v128", "wait_pair"]),
-        ("yielding.wasm", &["yield_now", "pause"]),
-    ] {
-        let prepared = Prepared::new(std::fs::read(guests.join(guest)).unwrap()).unwrap();
-        let suspending: Vec<_> = names.iter().map(|name| ("env", *name)).collect();
-        let callers = prepared.findings().uninstrumented_callers(&suspending);
-        assert!(callers.is_empty(), "{guest}: {callers:?}");
-    }
-    // What it was not told of stands right beside.
-    for guest in ["quickstart.wasm", "memory64.wasm"] {
-        let prepared = Prepared::new(std::fs::read(guests.join(guest)).unwrap()).unwrap();
-        let callers = prepared.findings().uninstrumented_callers(&[("env", "log")]);
-        assert_eq!(callers.len(), 1, "{guest}");
-    }
-}
-
-/// Names are compared with those of the host's functions: all that are long, or many, would take
-/// minutes.
-#[test]
-fn many_imports_that_nobody_defines_are_told_at_once() {
-    let engine = Engine::default();
-    let start = Instant::now();
-    for (many, length) in [(20_000, 11), (100, 20_000)] {
-        let import = |number| format!(r#"(import "env" "{number:a>length$}" (func))"#);
-        let module = format!("(module {})", (0..many).map(import).collect::<String>());
-        let module = Module::new(&engine, module).unwrap();
-        let builder = Guest::builder(&module).link(|linker| {
-            (0..40).try_for_each(|number| {
-                linker.func_wrap("env", &format!("function_{number}"), || {}).map(drop)
-            })
-        });
-        let Err(Error::Imports(mismatches)) = block_on(builder.instantiate()) else {
-            panic!("they are defined");
-        };
-        assert_eq!(mismatches.len(), many);
-    }
-    assert!(start.elapsed() < Duration::from_mins(5), "{:?}", start.elapsed());
-}
-
-/// What is looked up once for each export takes hours where it is looked up in a list.
-#[test]
-fn many_exports_take_no_longer_each() {
-    const MANY: usize = 60_000;
-    let start = Instant::now();
-    let export = |of, number| format!(r#"(export "{number}" (func ${of}))"#);
-    let exports = |of| (0..MANY).map(|number| export(of, number)).collect::<Vec<_>>().concat();
-    let begins = "(func $begin (param i32)
-        (global.set $state (i32.const 1)) (global.set $data (local.get 0))
-        (if (i32.gt_u (i32.load (global.get $data)) (i32.load offset=4 (global.get $data)))
-          (then unreachable)))
-        (global $state (mut i32) (i32.const 0)) (global $data (mut i32) (i32.const 0))";
-    let half = format!("(module (memory 1) {begins} {})", exports("begin"));
-    assert!(matches!(refused(&half), Error::MissingAsyncifyExport { .. }));
-
-    let globals = "(global (mut i32) (i32.const 0))".repeat(MANY);
-    let wide = format!("(module (func $f) {globals} {})", exports("f"));
-    let module = Module::new(&Engine::default(), wide).unwrap();
-    let guest = block_on(Guest::builder(&module).instantiate()).unwrap();
-    assert_eq!(guest.all_exports().iter().count(), MANY);
-    assert!(start.elapsed() < Duration::from_mins(5), "{:?}", start.elapsed());
 }
