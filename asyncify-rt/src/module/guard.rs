@@ -3,7 +3,7 @@
 //! Two globals are added behind the module's own, so that no index of it changes: `limit`, the
 //! lowest address that the running call may lower the stack pointer to, and `hit`, the address that
 //! it wanted when it was stopped. Each write that may lower the pointer is compared with the limit
-//! before anything is written:
+//! before anything is written below it:
 //!
 //! ```wat
 //! ;; Input: a frame of 32 bytes, one of another size, and a value that may be anything
@@ -12,10 +12,10 @@
 //! (global.set $sp (local.get $new))
 //!
 //! ;; Output
-//! (local.tee $frame (i32.sub (global.get $sp) (i32.const 32)))  ;; stays on the operand stack
-//! (if (i32.lt_u (i32.sub (global.get $sp) (global.get $limit)) (i32.const 32))
-//!   (then (global.set $hit (i32.sub (global.get $sp) (i32.const 32))) unreachable))
-//! (global.set $sp)
+//! (global.set $sp (local.tee $frame (i32.sub (global.get $sp) (i32.const 32))))
+//! (if (i32.ge_u (i32.sub (global.get $sp) (global.get $limit)) (i32.const -32))
+//!   (then (global.set $hit (global.get $sp))
+//!         (global.set $sp (i32.add (global.get $sp) (i32.const 32))) unreachable))
 //!
 //! (local.tee $wanted (local.tee $array (i32.sub (global.get $sp) (local.get $size))))
 //! (if (i32.lt_u (i32.sub (global.get $sp) (global.get $limit))
@@ -29,6 +29,9 @@
 //!     (then (global.set $hit (local.get $wanted)) unreachable))))
 //! (global.set $sp (local.get $wanted))
 //! ```
+//!
+//! The first is the one that runs often. It looks at the new value alone, so that the old one need
+//! not be kept in a register for it.
 //!
 //! The first two also see a pointer that would wrap around; in the third, what is higher than the
 //! pointer gives room back. All let be who is below the limit already: a guest that switches to a
@@ -164,15 +167,20 @@ impl Guard {
             from = locals.end;
         }
         for site in sites {
-            changed.extend_from_slice(slice(wasm, from..site.at)?);
+            // What is lowered by a constant is compared behind the write, the others before it.
+            let to = match site.by {
+                By::Constant(_) => end_of_write(wasm, site.at)?,
+                By::Size | By::Unknown => site.at,
+            };
+            changed.extend_from_slice(slice(wasm, from..to)?);
             self.check(&mut InstructionSink::new(&mut changed), parsed.width(), site.by, wanted);
-            from = site.at;
+            from = to;
         }
         changed.extend_from_slice(slice(wasm, from..body.range().end)?);
         Ok(Some(changed).filter(|changed| changed.len() <= LONGEST))
     }
 
-    /// Compares the value on the operand stack with the limit, and leaves it there.
+    /// Compares what the pointer is, or is about to be, with the limit.
     fn check(self, code: &mut InstructionSink<'_>, width: PointerWidth, by: By, wanted: u32) {
         let Self { pointer, limit, hit } = self;
         let is_32 = width.kind() == GlobalKind::I32;
@@ -181,12 +189,13 @@ impl Guard {
             By::Constant(by) => {
                 code.global_get(pointer).global_get(limit);
                 let code = if is_32 { code.i32_sub() } else { code.i64_sub() };
-                let code = constant(code, width, by);
-                let code = if is_32 { code.i32_lt_u() } else { code.i64_lt_u() };
-                let code = code.if_(block).global_get(pointer);
-                let code = constant(code, width, by);
-                let code = if is_32 { code.i32_sub() } else { code.i64_sub() };
-                code.global_set(hit).unreachable().end();
+                let code = constant(code, width, -by);
+                let code = if is_32 { code.i32_ge_u() } else { code.i64_ge_u() };
+                code.if_(block).global_get(pointer).global_set(hit);
+                // Whoever lives on has the pointer where it was.
+                let code = constant(code.global_get(pointer), width, by);
+                let code = if is_32 { code.i32_add() } else { code.i64_add() };
+                code.global_set(pointer).unreachable().end();
             }
             By::Size => {
                 code.local_tee(wanted).global_get(pointer).global_get(limit);
@@ -233,6 +242,14 @@ impl Locals {
         let end = body.get_operators_reader().map_err(invalid)?.original_position();
         Ok(Self { groups, count, first, end })
     }
+}
+
+/// Where the `global.set` ends that begins at `at`.
+fn end_of_write(wasm: &[u8], at: usize) -> Result<usize> {
+    let mut reader = BinaryReader::new(slice(wasm, at..wasm.len())?, at);
+    reader.read_u8().map_err(invalid)?;
+    reader.read_var_u32().map_err(invalid)?;
+    Ok(reader.original_position())
 }
 
 fn val_type(width: PointerWidth) -> wasm_encoder::ValType {
