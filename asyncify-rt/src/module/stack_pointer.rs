@@ -150,7 +150,7 @@ pub(super) fn by_use(parsed: &Parsed<'_>, usage: &BTreeMap<u32, Usage>) -> Found
         let starts = start.is_some_and(|start| starts_a_stack(start, parsed.memory_size()));
         if starts && usage.framed > 0 && !usage.misused {
             fitting.push((*index, usage.framed));
-        } else if starts || usage.lowered || start.is_none() {
+        } else if starts || start.is_none() || usage.lowered && !is_sum(parsed, *index, *usage) {
             doubtful.push((*index, usage.framed));
         }
     }
@@ -173,6 +173,14 @@ pub(super) fn by_use(parsed: &Parsed<'_>, usage: &BTreeMap<u32, Usage>) -> Found
 
 fn starts_a_stack(start: u64, memory_size: u64) -> bool {
     start != 0 && start.is_multiple_of(ALIGNMENT) && start <= memory_size
+}
+
+/// Whether a global is the sum of what was added and taken, from 0: of bytes in use, say, which
+/// are taken from it as a frame is. A stack pointer that starts at 0 is set before it is used.
+fn is_sum(parsed: &Parsed<'_>, index: u32, usage: Usage) -> bool {
+    let starts_at_zero = parsed.global(index).is_some_and(|global| global.start == Some(0));
+    let exported = parsed.exported(ExternalKind::Global).any(|(_, exported)| exported == index);
+    starts_at_zero && !exported && !usage.assigned && usage.misused && usage.framed == 0
 }
 
 /// The one of several globals that an export reads and another sets, as Emscripten's two

@@ -31,6 +31,8 @@ pub(super) struct Usage {
     pub(super) lowered: bool,
     /// Whether something is done with it that is not done with a stack pointer.
     pub(super) misused: bool,
+    /// Whether a value is written that does not come from it.
+    pub(super) assigned: bool,
 }
 
 /// A write that may lower a global.
@@ -94,7 +96,8 @@ impl Tracker {
                 self.written.push(*global_index);
             } else {
                 // One function of a compiler's writes one stack pointer.
-                self.found.usage.entry(*global_index).or_default().misused = true;
+                let usage = self.found.usage.entry(*global_index).or_default();
+                (usage.misused, usage.assigned) = (true, true);
             }
         }
     }
@@ -119,7 +122,7 @@ impl Tracker {
             let facts = walk.facts[lane];
             let usage = self.found.usage.entry(*global).or_default();
             if walk.lost {
-                usage.lowered = true;
+                (usage.lowered, usage.assigned) = (true, true);
                 continue;
             }
             facts.add_to(usage, walk.returns && !instrumented, walk.operators);
@@ -152,6 +155,7 @@ impl Facts {
         let Self { kinds, others, constants, addresses } = self;
         let lowers = kinds & (FRAME | MASKED | TAKEN) != 0;
         let puts_back = kinds & (SAME | RAISED) != 0;
+        usage.assigned |= others;
         usage.lowered |= kinds & (FRAME | MASKED) != 0;
         if kinds & (FRAME | MASKED) != 0 && (puts_back || others) {
             // Compilers without optimization may put back what they kept in memory.

@@ -81,6 +81,10 @@ fn without_a_candidate_there_is_no_shadow_stack() {
         "(memory 2) (global $a (mut i32) (i32.const 0)) (func (global.set $a (i32.sub (global.get $a) (i32.const 1))))",
         "(memory 2) (global $a (mut i32) (i32.const 0)) (func (param i32) (global.set $a (i32.add (global.get $a) (local.get 0))))",
         "(memory 2) (global $a (mut i32) (i32.const 0)) (func (global.set $a (i32.add (global.get $a) (i32.const 1))))",
+        // Bytes in use, as AssemblyScript's runtime counts them.
+        "(memory 2) (global $a (mut i32) (i32.const 0))
+         (func (param i32) (global.set $a (i32.add (global.get $a) (local.get 0))))
+         (func (param i32) (global.set $a (i32.sub (global.get $a) (i32.and (local.get 0) (i32.const -4)))))",
     ] {
         assert_eq!(stack_pointer(fields), StackPointer::Absent, "{fields}");
     }
@@ -103,6 +107,20 @@ fn what_is_not_certain_is_not_guessed() {
             "(memory 2) (global (mut i32) (i32.const 1024))
              (func (param i32) (global.set 0 (i32.add (local.get 0) (global.get 0))))",
             "0x400",
+        ),
+        // Lowered, and it starts at 0 only because it is set later: by the guest, or by the host.
+        (
+            "(memory 2) (global $a (mut i32) (i32.const 0))
+             (func (param i32) (global.set $a (i32.add (global.get $a) (local.get 0))))
+             (func (param i32) (global.set $a (i32.sub (global.get $a) (i32.and (local.get 0) (i32.const -4)))))
+             (func (param i32) (global.set $a (local.get 0)) (global.set $a (i32.const 4096)))",
+            "0x0",
+        ),
+        (
+            r#"(memory 2) (global $a (export "a") (mut i32) (i32.const 0))
+             (func (param i32) (global.set $a (i32.add (global.get $a) (local.get 0))))
+             (func (param i32) (global.set $a (i32.sub (global.get $a) (i32.and (local.get 0) (i32.const -4)))))"#,
+            "0x0",
         ),
         // Used as a stack pointer is, but it starts somewhere else.
         (
