@@ -14,6 +14,8 @@ mod above;
 mod limit;
 mod policy;
 mod regions;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 

@@ -7,6 +7,8 @@
 
 mod borrowed;
 mod layout;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
