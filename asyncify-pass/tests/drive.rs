@@ -183,3 +183,154 @@ fn a_call_may_yield_before_every_operator() {
     assert_eq!(result[0].unwrap_i32(), 42);
     assert!(guest.store.data().suspensions > 500);
 }
+
+/// A guest that is entered again by a host function that it calls. What the inner call leaves is
+/// taken out of the memory before the outer one goes on.
+#[test]
+fn a_call_within_a_call_is_parked_by_itself() {
+    const GUEST: &str = r#"(module
+      (import "env" "wait" (func $wait (param i32) (result i32)))
+      (import "env" "inner" (func $inner))
+      (func (export "outer") (param $n i32) (result i32)
+        (i32.add (call $wait (local.get $n))
+                 (block (result i32) (call $inner) (call $wait (i32.const 5)))))
+      (func (export "double") (param $n i32) (result i32)
+        (i32.mul (call $wait (local.get $n)) (i32.const 10))))"#;
+    let wasm = wat::parse_str(GUEST).unwrap();
+    let instrumented = Pass::new().suspending("env", "wait").run(&wasm).unwrap();
+    let engine = Engine::default();
+    let module = Module::new(&engine, instrumented.wasm()).unwrap();
+    let mut store = Store::new(&engine, Vec::<Vec<u8>>::new());
+    let mut linker = Linker::new(&engine);
+    let frames = |caller: &mut wasmtime::Caller<'_, Vec<Vec<u8>>>| {
+        caller.get_export("asyncify:frames").and_then(Extern::into_memory).unwrap()
+    };
+    let wait = move |mut caller: wasmtime::Caller<'_, Vec<Vec<u8>>>, _: i32| {
+        frames(&mut caller).write(&mut caller, 0, &1_u32.to_le_bytes()).unwrap();
+        -1_i32
+    };
+    linker.func_wrap("env", "wait", wait).unwrap();
+    let inner = move |mut caller: wasmtime::Caller<'_, Vec<Vec<u8>>>| {
+        let double = caller.get_export("asyncify:call:double").and_then(Extern::into_func);
+        let mut results = [Val::I32(0), Val::I32(0)];
+        double.unwrap().call(&mut caller, &[Val::I32(7)], &mut results).unwrap();
+        let end = results[1].unwrap_i32().cast_unsigned() as usize;
+        let pos = caller.get_export("asyncify:pos").and_then(Extern::into_global).unwrap();
+        let begin = pos.get(&mut caller).unwrap_i32().cast_unsigned() as usize;
+        let memory = frames(&mut caller).data_mut(&mut caller);
+        let bytes = memory[begin..end].to_vec();
+        memory[begin..].fill(0xee);
+        caller.data_mut().push(bytes);
+    };
+    linker.func_wrap("env", "inner", inner).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let mut parked = Vec::new();
+    let mut drive = |store: &mut Store<Vec<Vec<u8>>>, name: &str, args: &[Val]| {
+        let func = instance.get_func(&mut *store, name).unwrap();
+        let mut results = [Val::I32(0), Val::I32(0)];
+        func.call(&mut *store, args, &mut results).unwrap();
+        let end = results[1].unwrap_i32().cast_unsigned() as usize;
+        let pos = instance.get_global(&mut *store, "asyncify:pos").unwrap();
+        let begin = pos.get(&mut *store).unwrap_i32().cast_unsigned() as usize;
+        let memory = instance.get_memory(&mut *store, "asyncify:frames").unwrap();
+        if end > 0 {
+            parked = memory.data(&*store)[begin..end].to_vec();
+        }
+        memory.data_mut(&mut *store)[begin..].fill(0xee);
+        (results[0].unwrap_i32(), end > 0, parked.clone(), begin)
+    };
+    let put = |store: &mut Store<Vec<Vec<u8>>>, begin: usize, bytes: &[u8]| {
+        let memory = instance.get_memory(&mut *store, "asyncify:frames").unwrap();
+        let end = begin + bytes.len();
+        memory.data_mut(&mut *store)[begin..end].copy_from_slice(bytes);
+        Val::I32(u32::try_from(end).unwrap().cast_signed())
+    };
+    let resume = instrumented.exports()[0].resume().to_owned();
+    let (_, waits, outer, begin) = drive(&mut store, "asyncify:call:outer", &[Val::I32(1)]);
+    assert!(waits);
+    let end = put(&mut store, begin, &outer);
+    // It goes on, calls the host, which calls `double`, and waits again.
+    let (_, waits, outer, begin) = drive(&mut store, &resume, &[end, Val::I64(100)]);
+    assert!(waits);
+    let inner = store.data_mut().pop().unwrap();
+    let end = put(&mut store, begin, &inner);
+    let (result, waits, _, begin) = drive(&mut store, &resume, &[end, Val::I64(3)]);
+    assert_eq!((result, waits), (30, false));
+    let end = put(&mut store, begin, &outer);
+    let (result, waits, _, _) = drive(&mut store, &resume, &[end, Val::I64(11)]);
+    assert_eq!((result, waits), (111, false));
+}
+
+/// Where no more frames can be kept the guest traps, and is as it was when the host has set it back.
+#[test]
+fn frames_that_find_no_room_trap() {
+    const DEEP: &str = r#"(module
+      (import "env" "wait" (func $wait (param i32) (result i32)))
+      (func $down (export "down") (param $n i32) (result i32)
+        (if (result i32) (local.get $n)
+          (then (i32.add (call $down (i32.sub (local.get $n) (i32.const 1))) (i32.const 1)))
+          (else (call $wait (i32.const 21))))))"#;
+    let wasm = wat::parse_str(DEEP).unwrap();
+    let pass = Pass::new().suspending("env", "wait").frame_pages(1);
+    let mut guest = Guest::new(DEEP, Yields::None);
+    guest.instrumented = pass.run(&wasm).unwrap();
+    let engine = guest.store.engine().clone();
+    let module = Module::new(&engine, guest.instrumented.wasm()).unwrap();
+    let mut linker = Linker::new(&engine);
+    let wait = |mut caller: wasmtime::Caller<'_, Asked>, number: i32| {
+        caller.data_mut().args.push(number);
+        let frames = caller.get_export("asyncify:frames").and_then(Extern::into_memory);
+        frames.unwrap().write(&mut caller, 0, &1_u32.to_le_bytes()).unwrap();
+        0_i32
+    };
+    linker.func_wrap("env", "wait", wait).unwrap();
+    guest.instance = linker.instantiate(&mut guest.store, &module).unwrap();
+    let before = guest.pos();
+    let down = guest.instance.get_func(&mut guest.store, "asyncify:call:down").unwrap();
+    let mut results = [Val::I32(0), Val::I32(0)];
+    let error = down.call(&mut guest.store, &[Val::I32(9_000)], &mut results).unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&wasmtime::Trap::MemoryOutOfBounds));
+    guest.store.data_mut().args.clear();
+    for (name, value) in [("pos", before.cast_signed()), ("state", 0)] {
+        let global = guest.instance.get_global(&mut guest.store, &format!("asyncify:{name}"));
+        global.unwrap().set(&mut guest.store, Val::I32(value)).unwrap();
+    }
+    let frames = guest.instance.get_memory(&mut guest.store, "asyncify:frames").unwrap();
+    frames.data_mut(&mut guest.store)[..4].fill(0);
+    assert_eq!(guest.run("down", &[Val::I32(1_000)])[0].unwrap_i32(), 1_042);
+}
+
+#[test]
+fn what_cannot_be_made_suspendable_is_told_by_name() {
+    const WAIT: &str = r#"(import "env" "wait" (func $wait (param i32) (result i32)))"#;
+    for (fields, expected) in [
+        (
+            "(table (export \"t\") 1 funcref) (func (drop (call $wait (i32.const 1))))",
+            "a table that is imported or exported",
+        ),
+        (
+            "(table 1 funcref) (elem (i32.const 0) $wait) (func (drop (call $wait (i32.const 1))))",
+            "a reference to a suspending import",
+        ),
+        (
+            "(func (export \"asyncify:pos\") (drop (call $wait (i32.const 1))))",
+            "it exports `asyncify:pos`",
+        ),
+        ("(func (drop (call $wait (i64.const 1))))", "it is no valid module"),
+    ] {
+        let wasm = wat::parse_str(format!("(module {WAIT} {fields})")).unwrap();
+        let error = Pass::new().suspending("env", "wait").run(&wasm).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_function_that_may_suspend_has_a_path_to_what_it_waits_for() {
+    let wasm = wat::parse_str(
+        r#"(module (import "env" "wait" (func $wait (param i32) (result i32)))
+          (func $a (drop (call $wait (i32.const 1)))) (func $b (call $a)) (func $c))"#,
+    );
+    let instrumented = Pass::new().suspending("env", "wait").run(&wasm.unwrap()).unwrap();
+    assert_eq!(instrumented.path(2), [2, 1, 0]);
+    assert_eq!(instrumented.path(3), []);
+}
