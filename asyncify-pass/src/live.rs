@@ -8,6 +8,12 @@ use wasmparser::{Catch, Operator};
 use crate::error::{Error, Result};
 use crate::scan::{Kind, Scanned, SiteKind};
 
+/// How often the operators of a function are walked, at most. Loops in loops are walked again with
+/// each of those around them, so that only loops within each other by the hundred come to more.
+const WALKS: usize = 100;
+/// Steps that any function may take.
+const STEPS: usize = 1 << 20;
+
 /// Words that are held for one function, at most.
 const MOST: usize = 1 << 24;
 
@@ -58,6 +64,8 @@ struct Walk<'s, 'a> {
     behind: Vec<Locals>,
     /// What is live at the beginning of an `else`.
     otherwise: Vec<Option<Locals>>,
+    /// For each construct, the `try_table` that it is, or that is nearest around it; 0 for none.
+    tries: Vec<usize>,
     live: Locals,
     /// The sites, by operator, and what was found for each.
     found: Vec<Locals>,
@@ -82,6 +90,7 @@ pub(crate) fn live(scanned: &Scanned<'_>) -> Result<Vec<Locals>> {
         label: vec![none.clone(); constructs],
         behind: vec![none.clone(); constructs],
         otherwise: vec![None; constructs],
+        tries: tries(scanned),
         live: none.clone(),
         found: vec![none; scanned.sites.len()],
     };
@@ -94,8 +103,19 @@ impl Walk<'_, '_> {
         let ends: Vec<_> = construct_ends(self.scanned);
         let mut at = self.scanned.ops.len();
         let mut site = self.scanned.sites.len();
+        let mut steps = self.scanned.ops.len().saturating_mul(WALKS).max(STEPS);
         while at > 0 {
             at -= 1;
+            let Some(rest) = steps.checked_sub(1) else {
+                let offset = self.scanned.ops.get(at).map_or(0, |op| op.start);
+                let function = Some(self.scanned.function);
+                return Err(Error::unsupported(
+                    "so many loops within each other",
+                    function,
+                    offset,
+                ));
+            };
+            steps = rest;
             // What stands behind the operator: the site of a call.
             while let Some(index) = site.checked_sub(1)
                 && let Some(found) = self.scanned.sites.get(index)
@@ -138,17 +158,17 @@ impl Walk<'_, '_> {
     }
 
     /// Adds what is live at the handlers around.
-    fn throws(&mut self, mut construct: usize) -> Result<()> {
-        while construct != 0 {
-            let open = self.scanned.construct(construct)?;
-            if open.kind == Kind::Try {
-                for catch in &open.catches {
-                    let target = self.scanned.target(open.parent, label(catch))?;
-                    let at = self.label.get(target).cloned().unwrap_or_default();
-                    self.live.add(&at);
-                }
+    fn throws(&mut self, construct: usize) -> Result<()> {
+        let nearest = |walk: &Self, at: usize| walk.tries.get(at).copied().unwrap_or_default();
+        let mut at = nearest(self, construct);
+        while at != 0 {
+            let open = self.scanned.construct(at)?;
+            for catch in &open.catches {
+                let target = self.scanned.target(open.parent, label(catch))?;
+                let live = self.label.get(target).cloned().unwrap_or_default();
+                self.live.add(&live);
             }
-            construct = open.parent;
+            at = nearest(self, open.parent);
         }
         Ok(())
     }
@@ -259,6 +279,16 @@ impl Walk<'_, '_> {
             constructs.get(*index).is_some_and(|found| found.open == at && *index != 0)
         })
     }
+}
+
+/// The nearest `try_table` of each construct. A construct stands behind the one around it.
+fn tries(scanned: &Scanned<'_>) -> Vec<usize> {
+    let mut tries: Vec<usize> = Vec::with_capacity(scanned.constructs.len());
+    for (index, construct) in scanned.constructs.iter().enumerate() {
+        let around = tries.get(construct.parent).copied().unwrap_or_default();
+        tries.push(if construct.kind == Kind::Try { index } else { around });
+    }
+    tries
 }
 
 /// For each operator, the construct that it ends.

@@ -62,6 +62,10 @@ impl Labels {
 /// A label, and where it ends: at which operator, and in which order there.
 type Ending = ((usize, u8), Label);
 
+/// Ways to sites, in all regions of a function, at most. Only constructs within each other by the
+/// thousand have more: each loop leads to all sites within it.
+const MOST_WAYS: usize = 1 << 20;
+
 /// What a region opens at its beginning, and where its sites are entered.
 #[derive(Default)]
 struct Region {
@@ -110,6 +114,7 @@ impl Regions {
             }
             add(around, construct.end, 3, Label::End(index));
         }
+        let mut ways = 0;
         for (index, site) in scanned.sites.iter().enumerate() {
             let part = if site.kind == SiteKind::Yield { 0 } else { 4 };
             let mut region = region_of(scanned, site.construct)?;
@@ -121,6 +126,12 @@ impl Regions {
                     entry.first = index;
                 }
                 entry.ways.push(way);
+                ways += 1;
+                if ways > MOST_WAYS {
+                    let at = scanned.ops.get(site.at).map_or(0, |op| op.start);
+                    let what = "a call within so many loops";
+                    return Err(Error::unsupported(what, Some(scanned.function), at));
+                }
                 if region == 0 {
                     break;
                 }
