@@ -278,6 +278,10 @@ impl Companion<'_, '_, '_> {
             Function::set_state(&mut code, self.added, site.kind);
             function.write_frame(&mut code, self.added, self.spills, index)?;
             code.br(exit).end();
+            if site.returns {
+                // Operands below a tail call are of no use any more, and stay behind.
+                self.br(Label::Land(index))?;
+            }
         }
         self.close(Label::Land(index))?;
         let (local, exn) = (self.spills.site, self.added.exn);

@@ -15,6 +15,8 @@ use crate::scan::scan;
 use crate::seam;
 use crate::write::{Parts, write};
 
+/// An engine takes no function of more results; an entry has one more.
+const MOST_RESULTS: usize = 1_000;
 /// An engine takes no longer function.
 const LONGEST: usize = 7_654_321;
 
@@ -133,6 +135,10 @@ impl<'r, 'a> Run<'r, 'a> {
             }
             let ty = module.type_of(export.index)?.clone();
             let (params, results) = (ty.params(), ty.results());
+            if results.len() >= MOST_RESULTS {
+                let what = "an export of so many results";
+                return Err(Error::unsupported(what, Some(export.index), 0));
+            }
             let entry = seam::entry(&self.added, export.index, params, results)?;
             let entry = self.drive(entry);
             let call = format!("{PREFIX}call:{}", export.name);

@@ -91,3 +91,13 @@ fn any_bytes_are_refused_or_answered() {
         }
     }
 }
+
+#[test]
+fn operands_below_a_tail_call_of_an_import_stay_behind() {
+    let wasm = module(1, |code| {
+        code.i32_const(0).local_get(0).return_call(0);
+    });
+    for yields in [Yields::None, Yields::Everywhere] {
+        assert!(answer(&wasm, yields).is_ok());
+    }
+}
