@@ -51,6 +51,19 @@ pub(crate) fn heap(ty: wasmparser::HeapType) -> Result<HeapType> {
     })
 }
 
+/// A type's value from the start.
+pub(crate) fn zero(code: &mut InstructionSink<'_>, ty: ValType) -> Result<()> {
+    match ty {
+        ValType::I32 => code.i32_const(0),
+        ValType::I64 => code.i64_const(0),
+        ValType::F32 => code.f32_const(0.0.into()),
+        ValType::F64 => code.f64_const(0.0.into()),
+        ValType::V128 => code.v128_const(0),
+        ValType::Ref(reference) => code.ref_null(heap(reference.heap_type())?),
+    };
+    Ok(())
+}
+
 /// The same type, with null among its values: what locals, globals and tables have from the start.
 pub(crate) fn nullable(ty: ValType) -> ValType {
     match ty {
@@ -182,6 +195,11 @@ impl Added {
             next_function: functions + 2,
             next_table: module.tables + 1,
         }
+    }
+
+    /// How many globals are added.
+    pub(crate) fn globals(&self) -> usize {
+        GLOBALS as usize + usize::from(self.exn.is_some()) + self.results.len()
     }
 
     /// The global that the result at `place` of a function is handed on in.

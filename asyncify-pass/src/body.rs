@@ -18,11 +18,12 @@
 use wasm_encoder::{BlockType, Encode, InstructionSink};
 use wasmparser::{AbstractHeapType, HeapType, Operator, RefType, ValType};
 
-use crate::added::{Added, encoded, is_non_null};
+use crate::added::{Added, encoded, is_non_null, zero};
 use crate::error::{Error, Result};
 use crate::frame::{Layout, Spills};
 use crate::module::Module;
-use crate::scan::{Construct, Kind, Op, Scanned, Site, SiteKind};
+use crate::run::LONGEST;
+use crate::scanned::{Construct, Kind, Op, Scanned, Site, SiteKind};
 
 /// An engine takes no type of more parameters.
 const MOST_OPERANDS: usize = 1_000;
@@ -39,6 +40,17 @@ pub(crate) struct Function<'f, 'a> {
 impl Function<'_, '_> {
     pub(crate) fn bytes(&self, op: &Op<'_>) -> Result<&[u8]> {
         self.module.bytes.get(op.start..op.end).ok_or_else(|| Error::internal("an operator"))
+    }
+
+    /// Refuses a function that has become too long: asked again and again while one is written, so
+    /// that it does not become much longer.
+    pub(crate) fn check(&self, length: usize) -> Result<()> {
+        if length > LONGEST {
+            let at = self.scanned.ops.first().map_or(0, |op| op.start);
+            let function = Some(self.scanned.function);
+            return Err(Error::unsupported("a function of this length", function, at));
+        }
+        Ok(())
     }
 
     /// Writes the frame of a site from the function's locals, once all it holds is in them.
@@ -114,6 +126,7 @@ pub(crate) fn body(
     // Constructs that are open within the body.
     let mut depth = 0_u32;
     for (at, op) in scanned.ops.iter().enumerate() {
+        function.check(bytes.len())?;
         while let Some((index, site)) =
             sites.next_if(|(_, site)| site.at == at && site.kind == SiteKind::Yield)
         {
@@ -251,17 +264,9 @@ fn leave(
 /// A result that nobody looks at.
 fn nothing(function: &Function<'_, '_>, code: &mut InstructionSink<'_>, ty: ValType) -> Result<()> {
     match ty {
-        ValType::I32 => code.i32_const(0),
-        ValType::I64 => code.i64_const(0),
-        ValType::F32 => code.f32_const(0.0.into()),
-        ValType::F64 => code.f64_const(0.0.into()),
-        ValType::V128 => code.v128_const(0),
-        ValType::Ref(reference) if reference.is_nullable() => {
-            code.ref_null(crate::added::heap(reference.heap_type())?)
-        }
-        ValType::Ref(reference) => return some(function, code, reference),
-    };
-    Ok(())
+        ValType::Ref(reference) if !reference.is_nullable() => some(function, code, reference),
+        ty => zero(code, ty),
+    }
 }
 
 /// A reference that is not null.

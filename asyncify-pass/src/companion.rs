@@ -40,7 +40,7 @@ use crate::body::{Function, get, locals};
 use crate::error::{Error, Result};
 use crate::frame::Spills;
 use crate::live::construct_ends;
-use crate::scan::{Kind, Site, SiteKind};
+use crate::scanned::{Kind, Site, SiteKind};
 use label::{Label, Labels, Regions};
 
 pub(crate) struct Companion<'c, 'f, 'a> {
@@ -63,7 +63,7 @@ pub(crate) fn companion(
 ) -> Result<Vec<u8>> {
     let scanned = function.scanned;
     let tails = scanned.ops.iter().enumerate().filter(|(at, op)| {
-        let is_site = || scanned.sites.iter().any(|site| site.at == *at && site.returns);
+        let is_site = || scanned.returns_at(*at);
         !op.dead
             && matches!(
                 op.operator,
@@ -138,6 +138,7 @@ impl Companion<'_, '_, '_> {
         for index in 0..count as usize {
             self.close(Label::Aux)?;
             let function = self.function;
+            function.check(self.code.len())?;
             let layout = function.layouts.get(index).ok_or_else(|| Error::internal("a frame"))?;
             for saved in &layout.saved {
                 let mut code = InstructionSink::new(&mut self.code);
@@ -216,6 +217,7 @@ impl Companion<'_, '_, '_> {
         let mut sites = scanned.sites.iter().enumerate().peekable();
         let mut at = 0;
         while let Some(op) = scanned.ops.get(at) {
+            self.function.check(self.code.len())?;
             while let Some((index, site)) =
                 sites.next_if(|(_, site)| site.at == at && site.kind == SiteKind::Yield)
             {
@@ -302,7 +304,7 @@ impl Companion<'_, '_, '_> {
     }
 
     /// An operator that opens and ends no construct.
-    fn plain(&mut self, at: usize, op: &crate::scan::Op<'_>) -> Result<()> {
+    fn plain(&mut self, at: usize, op: &crate::scanned::Op<'_>) -> Result<()> {
         let locals = &self.function.scanned.locals;
         match &op.operator {
             Operator::LocalGet { local_index } | Operator::LocalTee { local_index } => {
@@ -313,9 +315,7 @@ impl Companion<'_, '_, '_> {
                 }
                 Ok(())
             }
-            Operator::ReturnCall { function_index }
-                if self.function.scanned.sites.iter().any(|site| site.at == at && site.returns) =>
-            {
+            Operator::ReturnCall { function_index } if self.function.scanned.returns_at(at) => {
                 let import = *function_index;
                 self.sink().call(import);
                 Ok(())
@@ -324,7 +324,7 @@ impl Companion<'_, '_, '_> {
         }
     }
 
-    fn copy(&mut self, op: &crate::scan::Op<'_>) -> Result<()> {
+    fn copy(&mut self, op: &crate::scanned::Op<'_>) -> Result<()> {
         let bytes = self.function.bytes(op)?;
         self.code.extend_from_slice(bytes);
         Ok(())

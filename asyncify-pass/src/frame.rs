@@ -14,10 +14,13 @@ use wasmparser::ValType;
 use crate::added::{bytes, nullable};
 use crate::error::{Error, Result};
 use crate::live::Locals;
-use crate::scan::{Scanned, Site};
+use crate::run::LONGEST;
+use crate::scanned::{Scanned, Site};
 
 /// Bytes before the first value.
 pub(crate) const HEADER: u32 = 8;
+/// Bytes of the code that stores a value.
+const LEAST: usize = 8;
 /// An engine takes no more locals.
 const MOST_LOCALS: usize = 50_000;
 
@@ -107,6 +110,8 @@ pub(crate) fn layouts(
     spills: &mut Spills,
 ) -> Result<Vec<Layout>> {
     let mut layouts = Vec::with_capacity(scanned.sites.len());
+    // Values in all frames: the function stores each.
+    let mut all = 0;
     for (site, live) in scanned.sites.iter().zip(live) {
         let mut values: Vec<(u32, ValType)> = Vec::new();
         for local in live.iter() {
@@ -115,6 +120,12 @@ pub(crate) fn layouts(
         }
         if !site.returns {
             operands(scanned, site, spills, &mut values)?;
+        }
+        all += values.len();
+        if all > LONGEST / LEAST {
+            let at = scanned.ops.get(site.at).map_or(0, |op| op.start);
+            let function = Some(scanned.function);
+            return Err(Error::unsupported("a function of this length", function, at));
         }
         values.sort_by_key(|(local, ty)| (std::cmp::Reverse(bytes(*ty)), *local));
         let mut offset = HEADER;

@@ -60,6 +60,7 @@ mod module;
 mod pass;
 mod run;
 mod scan;
+mod scanned;
 mod seam;
 mod write;
 

@@ -6,16 +6,12 @@
 use wasmparser::{Catch, Operator};
 
 use crate::error::{Error, Result};
-use crate::scan::{Kind, Scanned, SiteKind};
-
-/// How often the operators of a function are walked, at most. Loops in loops are walked again with
-/// each of those around them, so that only loops within each other by the hundred come to more.
-const WALKS: usize = 100;
-/// Steps that any function may take.
-const STEPS: usize = 1 << 20;
+use crate::scanned::{Kind, Scanned, SiteKind};
 
 /// Words that are held for one function, at most.
 const MOST: usize = 1 << 24;
+/// Words that are looked at while loops are walked again, at most.
+const MOST_AGAIN: usize = 1 << 28;
 
 /// A set of locals.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -67,6 +63,8 @@ struct Walk<'s, 'a> {
     /// For each construct, the `try_table` that it is, or that is nearest around it; 0 for none.
     tries: Vec<usize>,
     live: Locals,
+    /// Words that were looked at while loops were walked again.
+    again: usize,
     /// The sites, by operator, and what was found for each.
     found: Vec<Locals>,
 }
@@ -92,6 +90,7 @@ pub(crate) fn live(scanned: &Scanned<'_>) -> Result<Vec<Locals>> {
         otherwise: vec![None; constructs],
         tries: tries(scanned),
         live: none.clone(),
+        again: 0,
         found: vec![none; scanned.sites.len()],
     };
     walk.run()?;
@@ -103,19 +102,8 @@ impl Walk<'_, '_> {
         let ends: Vec<_> = construct_ends(self.scanned);
         let mut at = self.scanned.ops.len();
         let mut site = self.scanned.sites.len();
-        let mut steps = self.scanned.ops.len().saturating_mul(WALKS).max(STEPS);
         while at > 0 {
             at -= 1;
-            let Some(rest) = steps.checked_sub(1) else {
-                let offset = self.scanned.ops.get(at).map_or(0, |op| op.start);
-                let function = Some(self.scanned.function);
-                return Err(Error::unsupported(
-                    "so many loops within each other",
-                    function,
-                    offset,
-                ));
-            };
-            steps = rest;
             // What stands behind the operator: the site of a call.
             while let Some(index) = site.checked_sub(1)
                 && let Some(found) = self.scanned.sites.get(index)
@@ -129,6 +117,12 @@ impl Walk<'_, '_> {
             let Some(op) = self.scanned.ops.get(at) else { break };
             let again = if op.dead { self.pass(at, &ends)? } else { self.op(at, &ends)? };
             if let Some(end) = again {
+                self.again += (end - at).saturating_mul(1 + self.live.0.len());
+                if self.again > MOST_AGAIN {
+                    let function = Some(self.scanned.function);
+                    let what = "a function of so many locals and loops";
+                    return Err(Error::unsupported(what, function, op.start));
+                }
                 at = end + 1;
                 site = self.scanned.sites.partition_point(|site| site.at < at);
                 continue;

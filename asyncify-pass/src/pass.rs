@@ -1,5 +1,7 @@
 //! The pass: its options, and what it gives.
 
+use std::collections::HashSet;
+
 use crate::analyse::{Why, analyse};
 use crate::error::{Error, Result};
 use crate::module::Module;
@@ -34,6 +36,7 @@ pub struct Instrumented {
     entries: Vec<Entry>,
     start: Option<Entry>,
     paths: Vec<(u32, Why)>,
+    missing: Vec<String>,
 }
 
 /// A function that may suspend, and what drives it.
@@ -82,6 +85,13 @@ impl Instrumented {
     #[must_use]
     pub fn start(&self) -> Option<&Entry> {
         self.start.as_ref()
+    }
+
+    /// The imports that were to suspend, and that the module does not have, as `module.name`. Where
+    /// that is not expected, a name is misspelt.
+    #[must_use]
+    pub fn not_imported(&self) -> &[String] {
+        &self.missing
     }
 
     /// Why a function may suspend: the functions from there to an import, or to one that yields, by
@@ -152,6 +162,7 @@ impl Pass {
             return Err(Error::Reserved { name: export.name.to_owned() });
         }
         let imports = self.imports(&module);
+        let missing = self.missing(&module);
         let suspending = analyse(&module, &imports, self.yields)?;
         let mut paths: Vec<_> = (0..u32::try_from(module.functions.len()).unwrap_or(u32::MAX))
             .filter_map(|function| Some((function, suspending.why(function)?)))
@@ -159,14 +170,14 @@ impl Pass {
         paths.sort_unstable_by_key(|(function, _)| *function);
         if paths.is_empty() {
             let (wasm, entries, start) = (wasm.to_vec(), Vec::new(), None);
-            return Ok(Instrumented { wasm, entries, start, paths });
+            return Ok(Instrumented { wasm, entries, start, paths, missing });
         }
         self.check(&module, &imports)?;
         let mut run = Run::new(self, &module, &suspending);
         run.functions()?;
         let (entries, start) = run.entries()?;
         let wasm = run.finish()?;
-        Ok(Instrumented { wasm, entries, start, paths })
+        Ok(Instrumented { wasm, entries, start, paths, missing })
     }
 
     fn imports(&self, module: &Module<'_>) -> Vec<u32> {
@@ -177,15 +188,24 @@ impl Pass {
         found.filter_map(|import| import.function).collect()
     }
 
+    fn missing(&self, module: &Module<'_>) -> Vec<String> {
+        let is_there = |(of, name): &&(String, String)| {
+            let mut functions = module.imports.iter().filter(|import| import.function.is_some());
+            functions.any(|import| import.module == of && import.name == name)
+        };
+        let missing = self.suspending.iter().filter(|import| !is_there(import));
+        missing.map(|(of, name)| format!("{of}.{name}")).collect()
+    }
+
     fn check(&self, module: &Module<'_>, imports: &[u32]) -> Result<()> {
         if module.shares_table && !self.shared_tables {
             return Err(Error::unsupported("a table that is imported or exported", None, 0));
         }
-        let mut referred = module.referred.clone();
+        let mut referred: HashSet<u32> = module.referred.iter().copied().collect();
         for body in &module.bodies {
             for operator in body.body.get_operators_reader()? {
                 if let wasmparser::Operator::RefFunc { function_index } = operator? {
-                    referred.push(function_index);
+                    referred.insert(function_index);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! One run of the pass over a module: its functions one by one, then what drives them.
 
+use std::collections::HashMap;
+
 use wasmparser::{ExternalKind, ValType};
 
 use crate::added::Added;
@@ -18,7 +20,7 @@ use crate::write::{Parts, write};
 /// An engine takes no function of more results; an entry has one more.
 const MOST_RESULTS: usize = 1_000;
 /// An engine takes no longer function.
-const LONGEST: usize = 7_654_321;
+pub(crate) const LONGEST: usize = 7_654_321;
 
 /// What every name of what is added begins with.
 pub(crate) const PREFIX: &str = "asyncify:";
@@ -88,18 +90,11 @@ impl<'r, 'a> Run<'r, 'a> {
         let mut spills = Spills::new(&scanned);
         let layouts = layouts(&scanned, &live, &mut spills)?;
         let number = u32::try_from(self.companions.len()).unwrap_or(u32::MAX);
-        if scanned.sites.len() > u16::MAX.into() {
-            let at = found.body.range().start;
-            return Err(Error::unsupported("a function of so many calls", Some(index), at));
-        }
         let function = Function { module, scanned: &scanned, layouts: &layouts, companion: number };
         let (groups, declared) = declared(module, found)?;
         let body = body(&function, &mut self.added, &mut spills, declared, groups)?;
         let companion = companion(&function, &mut self.added, &mut spills)?;
-        if body.bytes.len().max(companion.len()) > LONGEST {
-            let at = found.body.range().start;
-            return Err(Error::unsupported("a function of this length", Some(index), at));
-        }
+        function.check(body.bytes.len().max(companion.len()))?;
         self.bodies.push(body.bytes);
         self.seldom.push((index, body.seldom));
         let body = companion;
@@ -127,7 +122,7 @@ impl<'r, 'a> Run<'r, 'a> {
 
     pub(crate) fn entries(&mut self) -> Result<(Vec<Entry>, Option<Entry>)> {
         let mut entries = Vec::new();
-        let mut resumes: Vec<(Vec<ValType>, String)> = Vec::new();
+        let mut resumes: HashMap<Vec<ValType>, String> = HashMap::new();
         let module = self.module;
         for (place, export) in module.exports.iter().enumerate() {
             if !is_driven(export, module, self.suspending) {
@@ -166,17 +161,17 @@ impl<'r, 'a> Run<'r, 'a> {
 
     fn resume(
         &mut self,
-        resumes: &mut Vec<(Vec<ValType>, String)>,
+        resumes: &mut HashMap<Vec<ValType>, String>,
         results: &[ValType],
     ) -> Result<String> {
-        if let Some((_, name)) = resumes.iter().find(|(known, _)| known == results) {
+        if let Some(name) = resumes.get(results) {
             return Ok(name.clone());
         }
         let name = format!("{PREFIX}resume:{}", resumes.len());
         let function = seam::resume(&mut self.added, results)?;
         let index = self.drive(function);
         self.exports.push((name.clone(), 0, index));
-        resumes.push((results.to_vec(), name.clone()));
+        resumes.insert(results.to_vec(), name.clone());
         Ok(name)
     }
 
@@ -220,7 +215,27 @@ impl<'r, 'a> Run<'r, 'a> {
             seldom: self.seldom,
             most_pages: self.pass.most_pages.unwrap_or(16_384),
         };
+        check(self.module, added, &parts)?;
         write(self.module, added, &parts)
+    }
+}
+
+/// Refuses a module that would have more of something than an engine takes.
+fn check(module: &Module<'_>, added: &Added, parts: &Parts) -> Result<()> {
+    let functions = module.imported_functions as usize + parts.bodies.len();
+    let all = [
+        ("types", module.subtypes.len() + added.types.added.len(), 1_000_000),
+        ("functions", functions, 1_000_000),
+        ("exports", module.exports.len() + parts.exports.len(), 1_000_000),
+        ("globals", module.globals as usize + added.globals(), 1_000_000),
+        ("tables", module.tables as usize + 1 + added.references.len(), 100),
+        ("memories", module.memories as usize + 1, 100),
+    ];
+    match all.iter().find(|(_, count, most)| count > most) {
+        Some((what, ..)) => {
+            Err(Error::unsupported(&format!("a module of so many {what}"), None, 0))
+        }
+        None => Ok(()),
     }
 }
 

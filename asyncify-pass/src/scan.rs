@@ -1,103 +1,18 @@
-//! One function as the later steps see it: its operators, its constructs, and its sites, which are
-//! the places where it may be left and entered again.
+//! Reads a function: finds its constructs and sites, with the types of the operands there.
 
 use std::collections::HashMap;
 
-use wasmparser::{BlockType, Catch, FuncValidator, FuncValidatorAllocations, Operator, ValType};
+use wasmparser::{BlockType, FuncValidator, FuncValidatorAllocations, Operator, ValType};
 
 use crate::Yields;
 use crate::analyse::Suspending;
 use crate::error::{Error, Result};
 use crate::module::{Body, Known, Module};
+use crate::run::LONGEST;
+use crate::scanned::{Construct, Kind, Op, Scanned, Site, SiteKind};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Function,
-    Block,
-    Loop,
-    If,
-    Try,
-}
-
-pub(crate) struct Construct {
-    pub(crate) kind: Kind,
-    pub(crate) parent: usize,
-    /// The operators that open it, part it, and end it. The function opens before the first.
-    pub(crate) open: usize,
-    pub(crate) otherwise: Option<usize>,
-    pub(crate) end: usize,
-    pub(crate) params: Vec<ValType>,
-    pub(crate) results: Vec<ValType>,
-    /// Operands below its parameters.
-    pub(crate) height: usize,
-    /// The types of those of them that its parent can reach, the topmost last.
-    pub(crate) below: Vec<ValType>,
-    /// Whether a site stands in it, at any depth.
-    pub(crate) has_sites: bool,
-    pub(crate) catches: Vec<Catch>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SiteKind {
-    /// It calls an import that may be pending.
-    Import,
-    /// It calls a function that may have suspended.
-    Call,
-    /// It yields before the operator.
-    Yield,
-}
-
-pub(crate) struct Site {
-    pub(crate) kind: SiteKind,
-    /// The operator.
-    pub(crate) at: usize,
-    pub(crate) construct: usize,
-    /// The types of the operands that the construct can reach, without the results.
-    pub(crate) operands: Vec<ValType>,
-    pub(crate) results: Vec<ValType>,
-    /// How many operands lie below the construct's.
-    pub(crate) base: usize,
-    /// Whether the function returns with the results: a tail call of an import.
-    pub(crate) returns: bool,
-}
-
-pub(crate) struct Op<'a> {
-    pub(crate) operator: Operator<'a>,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    /// The construct that it stands in; one that opens or ends a construct stands outside of it.
-    pub(crate) construct: usize,
-    /// Whether it can never be reached.
-    pub(crate) dead: bool,
-    /// The type of the topmost operand, where a later step asks for it.
-    pub(crate) tested: Option<ValType>,
-}
-
-pub(crate) struct Scanned<'a> {
-    pub(crate) function: u32,
-    /// Parameters, and what is declared.
-    pub(crate) locals: Vec<ValType>,
-    pub(crate) ops: Vec<Op<'a>>,
-    pub(crate) constructs: Vec<Construct>,
-    pub(crate) sites: Vec<Site>,
-    /// For each `br_table`, the types of the values that it carries.
-    pub(crate) tables: HashMap<usize, Vec<ValType>>,
-}
-
-impl Scanned<'_> {
-    /// The construct that a branch from within `from` leads to.
-    pub(crate) fn target(&self, from: usize, depth: u32) -> Result<usize> {
-        let mut at = from;
-        for _ in 0..depth {
-            at = self.construct(at)?.parent;
-        }
-        Ok(at)
-    }
-
-    pub(crate) fn construct(&self, at: usize) -> Result<&Construct> {
-        self.constructs.get(at).ok_or_else(|| Error::internal("a construct"))
-    }
-}
+/// An engine takes no longer `br_table`, and there is one with a label for each site.
+const MOST_SITES: usize = 65_520;
 
 struct Scan<'m, 'a> {
     module: &'m Module<'a>,
@@ -108,6 +23,8 @@ struct Scan<'m, 'a> {
     scanned: Scanned<'a>,
     /// The open constructs, and whether each was opened where nothing is reached.
     open: Vec<(usize, bool)>,
+    /// Values that are written for all sites: each takes more than a byte of the function.
+    held: usize,
 }
 
 /// Reads a function.
@@ -134,6 +51,8 @@ pub(crate) fn scan<'a>(
     let outermost = Construct {
         kind: Kind::Function,
         parent: 0,
+        level: 0,
+        jump: 0,
         open: 0,
         otherwise: None,
         end: 0,
@@ -153,23 +72,13 @@ pub(crate) fn scan<'a>(
         tables: HashMap::new(),
     };
     let open = vec![(0, false)];
-    let mut scan = Scan { module, known, suspending, yields, validator, scanned, open };
+    let mut scan = Scan { module, known, suspending, yields, validator, scanned, open, held: 0 };
     while !reader.eof() {
         let start = reader.original_position();
         let operator = reader.read()?;
         scan.step(operator, start, reader.original_position())?;
     }
-    let mut scanned = scan.scanned;
-    for site in &scanned.sites {
-        let mut at = site.construct;
-        while let Some(construct) = scanned.constructs.get_mut(at) {
-            if std::mem::replace(&mut construct.has_sites, true) || at == 0 {
-                break;
-            }
-            at = construct.parent;
-        }
-    }
-    Ok(scanned)
+    Ok(scan.scanned)
 }
 
 fn types(known: &Known, types: &[ValType]) -> Result<Vec<ValType>> {
@@ -203,12 +112,55 @@ impl<'a> Scan<'_, 'a> {
 
     fn site(&mut self, kind: SiteKind, at: usize, results: Vec<ValType>) -> Result<()> {
         let base = self.base();
+        self.hold(self.operand_count(base, results.len()) + results.len())?;
         let operands = self.operands(base, results.len())?;
         let construct = self.innermost();
         let returns = false;
-        let site = Site { kind, at, construct, operands, results, base, returns };
+        self.push(Site { kind, at, construct, operands, results, base, returns })
+    }
+
+    fn push(&mut self, site: Site) -> Result<()> {
+        if self.scanned.sites.len() == MOST_SITES {
+            return Err(self.refused("a function of so many calls"));
+        }
         self.scanned.sites.push(site);
+        // The operands below the constructs around it stay as they are while it stands in them.
+        for depth in 0..self.open.len() {
+            let Some((index, _)) = self.open.iter().rev().nth(depth).copied() else { break };
+            let Some(construct) = self.scanned.constructs.get_mut(index) else { break };
+            if std::mem::replace(&mut construct.has_sites, true) {
+                break;
+            }
+            let height = construct.height;
+            let base = self.validator.get_control_frame(depth + 1).map_or(0, |frame| frame.height);
+            if index != 0 && height > base {
+                self.hold(height - base)?;
+                let all = self.validator.operand_stack_height() as usize;
+                let below = self.operands(base, all.saturating_sub(height))?;
+                if let Some(construct) = self.scanned.constructs.get_mut(index) {
+                    construct.below = below;
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Counts values that are written, before they are collected.
+    fn hold(&mut self, values: usize) -> Result<()> {
+        self.held += values;
+        if self.held > LONGEST {
+            return Err(self.refused("a function of this length"));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, what: &str) -> Error {
+        let offset = self.scanned.ops.first().map_or(0, |op| op.start);
+        Error::unsupported(what, Some(self.scanned.function), offset)
+    }
+
+    fn operand_count(&self, height: usize, but: usize) -> usize {
+        (self.validator.operand_stack_height() as usize).saturating_sub(height + but)
     }
 
     /// Whether the function yields before the operator.
@@ -260,14 +212,12 @@ impl<'a> Scan<'_, 'a> {
             Operator::TryTable { .. } => Some(Kind::Try),
             _ => None,
         };
-        let mut below = Vec::new();
         let mut height = 0;
         if let Some(kind) = opened
             && !dead
         {
             let taken = params.len() + usize::from(kind == Kind::If);
             height = (self.validator.operand_stack_height() as usize).saturating_sub(taken);
-            below = self.operands(self.base(), taken)?;
         }
         self.validator.op(start, &operator)?;
         let mut construct = self.innermost();
@@ -277,17 +227,20 @@ impl<'a> Scan<'_, 'a> {
                     Operator::TryTable { try_table } => try_table.catches.clone(),
                     _ => Vec::new(),
                 };
+                let (level, jump) = self.scanned.outward(construct)?;
                 self.open.push((self.scanned.constructs.len(), dead));
                 self.scanned.constructs.push(Construct {
                     kind,
                     parent: construct,
+                    level,
+                    jump,
                     open: at,
                     otherwise: None,
                     end: at,
                     params,
                     results,
                     height,
-                    below,
+                    below: Vec::new(),
                     has_sites: false,
                     catches,
                 });
@@ -340,9 +293,7 @@ impl<'a> Scan<'_, 'a> {
         let (kind, construct) = (SiteKind::Import, self.innermost());
         let operands = Vec::new();
         let base = self.base();
-        let site = Site { kind, at, construct, operands, results, base, returns: true };
-        self.scanned.sites.push(site);
-        Ok(())
+        self.push(Site { kind, at, construct, operands, results, base, returns: true })
     }
 
     /// What a construct takes and leaves.

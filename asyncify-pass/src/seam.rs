@@ -16,7 +16,7 @@
 use wasm_encoder::{BlockType, InstructionSink};
 use wasmparser::ValType;
 
-use crate::added::{Added, References, heap, nullable};
+use crate::added::{Added, References, nullable};
 use crate::error::Result;
 
 /// Bytes of a trailer.
@@ -245,17 +245,4 @@ pub(crate) fn references(of: &References) -> Result<[Function; 2]> {
         code.global_get(count).i32_const(1).i32_sub().global_set(count);
     })?;
     Ok([put, take])
-}
-
-/// A type's value from the start.
-pub(crate) fn zero(code: &mut InstructionSink<'_>, ty: ValType) -> Result<()> {
-    match ty {
-        ValType::I32 => code.i32_const(0),
-        ValType::I64 => code.i64_const(0),
-        ValType::F32 => code.f32_const(0.0.into()),
-        ValType::F64 => code.f64_const(0.0.into()),
-        ValType::V128 => code.v128_const(0),
-        ValType::Ref(reference) => code.ref_null(heap(reference.heap_type())?),
-    };
-    Ok(())
 }

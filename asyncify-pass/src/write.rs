@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use wasm_encoder::{Encode, InstructionSink};
 
-use crate::added::{Added, encoded};
+use crate::added::{Added, encoded, zero};
 use crate::error::Result;
 use crate::module::Module;
-use crate::seam::zero;
 
 /// The order in which an engine takes sections.
 const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];

@@ -334,3 +334,10 @@ fn a_function_that_may_suspend_has_a_path_to_what_it_waits_for() {
     assert_eq!(instrumented.path(2), [2, 1, 0]);
     assert_eq!(instrumented.path(3), []);
 }
+
+#[test]
+fn an_import_that_the_module_does_not_have_is_told() {
+    let wasm = wat::parse_str(FIB).unwrap();
+    let pass = Pass::new().suspending("env", "wiat").suspending("env", "wait");
+    assert_eq!(pass.run(&wasm).unwrap().not_imported(), ["env.wiat"]);
+}

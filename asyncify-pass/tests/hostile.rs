@@ -101,3 +101,41 @@ fn operands_below_a_tail_call_of_an_import_stay_behind() {
         assert!(answer(&wasm, yields).is_ok());
     }
 }
+
+#[test]
+fn operands_and_locals_times_calls_are_answered_or_refused() {
+    let below = module(1, |code| {
+        for _ in 0..5_000 {
+            code.i64_const(1);
+        }
+        for _ in 0..5_000 {
+            code.block(BlockType::Empty).end();
+        }
+        for _ in 0..5_000 {
+            code.drop();
+        }
+        code.call(0);
+    });
+    assert!(answer(&below, Yields::None).is_ok());
+    let operands = module(1, |code| {
+        for _ in 0..900 {
+            code.i64_const(1);
+        }
+        for _ in 0..10_000 {
+            code.call(0);
+        }
+        for _ in 0..900 {
+            code.drop();
+        }
+    });
+    assert!(matches!(answer(&operands, Yields::None), Err(Error::Unsupported { .. })));
+    let locals = module(2_000, |code| {
+        for _ in 0..10_000 {
+            code.call(0);
+        }
+        for local in 0..2_000 {
+            code.local_get(local).drop();
+        }
+    });
+    assert!(matches!(answer(&locals, Yields::None), Err(Error::Unsupported { .. })));
+}

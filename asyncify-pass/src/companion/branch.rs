@@ -8,7 +8,7 @@ use super::label::Label;
 use crate::added::{encoded, heap, nullable};
 use crate::body::get;
 use crate::error::{Error, Result};
-use crate::scan::{Kind, Op};
+use crate::scanned::{Kind, Op};
 
 impl Companion<'_, '_, '_> {
     /// Whether a branch to the construct carries its values as operands.

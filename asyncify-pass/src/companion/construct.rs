@@ -6,7 +6,7 @@ use super::Companion;
 use super::label::Label;
 use crate::error::Result;
 use crate::live::label as clause_label;
-use crate::scan::{Kind, Op};
+use crate::scanned::{Kind, Op};
 
 impl Companion<'_, '_, '_> {
     fn params(&mut self, construct: usize) -> Result<Vec<(u32, ValType)>> {

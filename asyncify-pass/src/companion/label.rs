@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
-use crate::scan::{Kind, Scanned, SiteKind};
+use crate::scanned::{Kind, Scanned, SiteKind};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Label {
@@ -81,20 +81,22 @@ fn is_region(kind: Kind) -> bool {
     matches!(kind, Kind::Function | Kind::Loop | Kind::Try)
 }
 
-/// The region that a construct stands in, or is.
-fn region_of(scanned: &Scanned<'_>, mut at: usize) -> Result<usize> {
-    loop {
-        let construct = scanned.construct(at)?;
-        if is_region(construct.kind) && construct.has_sites || at == 0 {
-            return Ok(at);
-        }
-        at = construct.parent;
+/// For each construct, the region that it stands in, or is.
+fn regions_of(scanned: &Scanned<'_>) -> Vec<usize> {
+    let mut found: Vec<usize> = Vec::with_capacity(scanned.constructs.len());
+    for (index, construct) in scanned.constructs.iter().enumerate() {
+        let is = is_region(construct.kind) && construct.has_sites;
+        let around = found.get(construct.parent).copied().unwrap_or_default();
+        found.push(if is { index } else { around });
     }
+    found
 }
 
 impl Regions {
     pub(super) fn new(scanned: &Scanned<'_>) -> Result<Self> {
         let mut regions: HashMap<usize, Region> = HashMap::new();
+        let of = regions_of(scanned);
+        let region_of = |at: usize| of.get(at).copied().unwrap_or_default();
         let mut ending: HashMap<usize, Vec<Ending>> = HashMap::new();
         let mut add = |region: usize, at: usize, part: u8, label: Label| {
             ending.entry(region).or_default().push(((at, part), label));
@@ -103,7 +105,7 @@ impl Regions {
             if !construct.has_sites {
                 continue;
             }
-            let around = region_of(scanned, construct.parent)?;
+            let around = region_of(construct.parent);
             if is_region(construct.kind) {
                 add(around, construct.open, 1, Label::Inner(index));
                 continue;
@@ -117,7 +119,7 @@ impl Regions {
         let mut ways = 0;
         for (index, site) in scanned.sites.iter().enumerate() {
             let part = if site.kind == SiteKind::Yield { 0 } else { 4 };
-            let mut region = region_of(scanned, site.construct)?;
+            let mut region = region_of(site.construct);
             add(region, site.at, part, Label::Land(index));
             let mut way = Label::Land(index);
             loop {
@@ -136,7 +138,7 @@ impl Regions {
                     break;
                 }
                 way = Label::Inner(region);
-                region = region_of(scanned, scanned.construct(region)?.parent)?;
+                region = region_of(scanned.construct(region)?.parent);
             }
         }
         for (region, mut labels) in ending {
